@@ -1,0 +1,49 @@
+package evidence
+
+// LoadRun is what the load tool says of the run.
+type LoadRun struct {
+	Tool     string      `json:"tool"`              // k6, jmeter, locust, gatling, or the command's base name
+	Command  string      `json:"command,omitempty"` // without arguments that look like secrets
+	ExitCode int         `json:"exit_code"`
+	Start    int64       `json:"start_ms"`
+	End      int64       `json:"end_ms"`
+	Stages   []Stage     `json:"stages,omitempty"`
+	Requests []LoadStat  `json:"requests,omitempty"` // client-side latency, "" Name for all
+	Checks   []Threshold `json:"thresholds,omitempty"`
+	Dropped  float64     `json:"dropped_iterations,omitempty"` // the generator could not keep up
+	Notes    []string    `json:"notes,omitempty"`
+}
+
+// Stage of a load profile.
+type Stage struct {
+	Name   string  `json:"name"`
+	Start  int64   `json:"start_ms"`
+	End    int64   `json:"end_ms"`
+	Target float64 `json:"target"` // requests or users, as the tool says
+}
+
+// LoadStat is a client-side latency summary, in s.
+type LoadStat struct {
+	Name   string  `json:"name"`
+	Count  float64 `json:"count"`
+	Failed float64 `json:"failed"`
+	P50    float64 `json:"p50_s"`
+	P95    float64 `json:"p95_s"`
+	P99    float64 `json:"p99_s,omitempty"`
+	Max    float64 `json:"max_s"`
+}
+
+// Threshold of the load tool and whether it held.
+type Threshold struct {
+	Metric string `json:"metric"`
+	Expr   string `json:"expr"`
+	OK     bool   `json:"ok"`
+}
+
+// Event is something done to the system: deployment, restart, scaling.
+type Event struct {
+	At     int64  `json:"t"` // Unix ms
+	Kind   string `json:"kind"`
+	Text   string `json:"text"`
+	Entity Entity `json:"entity"`
+}

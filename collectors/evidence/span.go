@@ -1,0 +1,106 @@
+package evidence
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
+
+// TraceID is a W3C trace id; a shorter one is padded with zeros on the left.
+type TraceID [16]byte
+
+// SpanID is a W3C span id. The zero value means none.
+type SpanID [8]byte
+
+func (id TraceID) String() string { return hex.EncodeToString(id[:]) }
+func (id SpanID) String() string  { return hex.EncodeToString(id[:]) }
+
+// IsZero reports whether there is no id.
+func (id SpanID) IsZero() bool { return id == SpanID{} }
+
+// IsZero reports whether there is no id.
+func (id TraceID) IsZero() bool { return id == TraceID{} }
+
+// ParseTraceID reads hex digits in any case, up to 32 of them.
+func ParseTraceID(s string) (id TraceID, err error) { return id, parseID(id[:], s) }
+
+// ParseSpanID reads hex digits in any case, up to 16 of them; "" is none.
+func ParseSpanID(s string) (id SpanID, err error) { return id, parseID(id[:], s) }
+
+func parseID(to []byte, s string) error {
+	if len(s) > 2*len(to) {
+		return fmt.Errorf("id %.40q is longer than %d hex digits", s, 2*len(to))
+	}
+	padded := strings.Repeat("0", 2*len(to)-len(s)) + s
+	if _, err := hex.Decode(to, []byte(padded)); err != nil {
+		return fmt.Errorf("id %.40q is not hexadecimal", s)
+	}
+	return nil
+}
+
+// SpanKind is OpenTelemetry's, in its numbers.
+type SpanKind uint8
+
+const (
+	KindUnspecified SpanKind = iota
+	KindInternal
+	KindServer
+	KindClient
+	KindProducer
+	KindConsumer
+)
+
+// Span is one timed piece of work. Strings are shared between spans; Attrs
+// keeps only what analyzers read, under current semantic-convention names
+// (attributes.go), sorted by key.
+type Span struct {
+	Trace    TraceID
+	ID       SpanID
+	Parent   SpanID
+	Start    int64 // Unix ns
+	End      int64 // Unix ns, >= Start
+	Kind     SpanKind
+	Error    bool // status ERROR
+	Follows  bool // linked by FOLLOWS_FROM, or a consumer: the parent does not wait
+	Service  string
+	Instance string // service.instance.id, pod or host
+	Name     string
+	Attrs    []Attr
+}
+
+// Attr is one kept attribute.
+type Attr struct{ Key, Value string }
+
+// Duration in ns.
+func (s *Span) Duration() int64 { return s.End - s.Start }
+
+// Attr gives the value under a current name (attributes.go), or "".
+func (s *Span) Attr(key string) string {
+	for i := range s.Attrs {
+		if s.Attrs[i].Key == key {
+			return s.Attrs[i].Value
+		}
+	}
+	return ""
+}
+
+// CompareSpans is the order of spans in a bundle: trace, start, end
+// (longest first, so that a parent precedes a child that starts with it), id.
+func CompareSpans(a, b Span) int {
+	return cmp.Or(
+		bytes.Compare(a.Trace[:], b.Trace[:]),
+		cmp.Compare(a.Start, b.Start),
+		cmp.Compare(b.End, a.End),
+		bytes.Compare(a.ID[:], b.ID[:]),
+	)
+}
+
+// TraceWeight says how many requests a sampled trace speaks for, and which
+// stratum it was drawn from. A trace without one counts as one.
+type TraceWeight struct {
+	Trace   TraceID `json:"-"`
+	Weight  float64 `json:"weight"`
+	Stratum string  `json:"stratum"`
+}

@@ -1,0 +1,3 @@
+module github.com/culprit-rca/culprit
+
+go 1.26

@@ -1,0 +1,97 @@
+// Package rules says what findings mean: a catalogue of causes as strict YAML,
+// and the judge that weighs them into ranked hypotheses. It measures nothing
+// and reads nothing but findings.
+package rules
+
+import (
+	"github.com/culprit-rca/culprit/analyzers"
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+// Verdict of one condition. Unknown is the zero value and is not Absent.
+type Verdict int
+
+const (
+	Unknown Verdict = iota
+	Absent
+	Present
+)
+
+// String is the JSON spelling.
+func (v Verdict) String() string { return [...]string{"unknown", "absent", "present"}[v] }
+
+// Rule is one cause of the catalogue, as its YAML file says it.
+type Rule struct {
+	ID       string         `yaml:"id"`
+	Title    string         `yaml:"title"`   // "N+1: one call a row"
+	Doc      string         `yaml:"doc"`     // mechanism, in a few sentences
+	Subject  analyzers.Kind `yaml:"subject"` // the finding whose entities are candidates
+	When     []Condition    `yaml:"when"`    // all needed
+	For      []Condition    `yaml:"for"`
+	Against  []Condition    `yaml:"against"`
+	Explains []string       `yaml:"explains"` // rules whose causes may be victims of this one
+	Remedy   []string       `yaml:"remedy"`   // text/template over the subject's facts
+	Verify   string         `yaml:"verify"`   // how to check, or disprove, that this is it
+	NotWhen  string         `yaml:"not-when"` // when not to apply the remedy
+	Links    []string       `yaml:"links"`
+}
+
+// Condition weighs one kind of finding: 0 at From, 1 at To, linear between.
+type Condition struct {
+	Finding analyzers.Kind `yaml:"finding"`
+	From    float64        `yaml:"from"`
+	To      float64        `yaml:"to"`
+	Weight  float64        `yaml:"weight"`
+	Group   string         `yaml:"group"` // in a group only the strongest counts
+	On      string         `yaml:"on"`    // join: same (default), service, operation, resource, any
+}
+
+// Entry is one line of a hypothesis's account.
+type Entry struct {
+	Condition Condition
+	For       bool
+	Verdict   Verdict
+	Strength  float64            // 0..1
+	Finding   *analyzers.Finding // nil when Unknown or Absent without a measure
+	Text      string
+}
+
+// Hypothesis is a rule held against one subject.
+type Hypothesis struct {
+	Rule        *Rule
+	Subject     evidence.Entity
+	Score       float64 // 0..1
+	Impact      *analyzers.Impact
+	Account     []Entry
+	Explains    []*Hypothesis
+	Remedy      []string
+	Fingerprint string
+	Finding     *analyzers.Finding // of the subject
+}
+
+// Rejected is a hypothesis that was weighed and not believed.
+type Rejected struct {
+	Rule    string
+	Subject evidence.Entity
+	Reason  string // with the number that rejected it
+}
+
+// VerdictStatus of a whole report.
+type VerdictStatus string
+
+const (
+	CausesFound  VerdictStatus = "causes-found"
+	NoProblem    VerdictStatus = "no-problem"
+	Inconclusive VerdictStatus = "inconclusive"
+	RunUnusable  VerdictStatus = "run-unusable"
+)
+
+// Judgement is what the judge says of a bundle.
+type Judgement struct {
+	Status       VerdictStatus
+	Headline     string
+	Causes       []*Hypothesis // ranked
+	Rejected     []Rejected
+	Leads        []*Hypothesis // best of the unconvincing, when nothing suffices
+	Housekeeping []*Hypothesis // true, ugly, and not what made the run slow
+}
