@@ -6,6 +6,7 @@ import "github.com/culprit-rca/culprit/collectors/evidence"
 type Facts struct {
 	Symptoms []Symptom // operations under load, most time-consuming first
 	Slow     []Symptom // those of Symptoms that are slow, worst first
+	Traces   []*Trace  `json:"-"`
 }
 
 // Symptom is how an operation did in the window.
