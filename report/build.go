@@ -228,7 +228,9 @@ func coverage(b *evidence.Bundle) []Coverage {
 			out = append(out, Coverage{Source: s.name, Status: evidence.StatusAbsent, Gaps: []Gap{{Kinds: []evidence.Kind{}, Reason: "not configured: " + s.kinds + " could not be seen", Remedy: "add " + s.flag}}})
 		}
 	}
-	slices.SortStableFunc(out, func(x, y Coverage) int { return cmp.Or(cmp.Compare(sourceRank(x), sourceRank(y)), strings.Compare(x.Source, y.Source)) })
+	slices.SortStableFunc(out, func(x, y Coverage) int {
+		return cmp.Or(cmp.Compare(sourceRank(x), sourceRank(y)), strings.Compare(x.Source, y.Source))
+	})
 	return out
 }
 

@@ -95,7 +95,7 @@ type Cause struct {
 	Mechanism   string            `json:"mechanism,omitempty"`
 	Finding     string            `json:"finding,omitempty"` // the sentence of the finding it stands on
 	Evidence    []Evidence        `json:"evidence"`
-	Explains    []int             `json:"explains"`           // ranks of causes that follow from this one
+	Explains    []int             `json:"explains"`            // ranks of causes that follow from this one
 	Explained   []Explained       `json:"explained,omitempty"` // those without a rank of their own
 	Victims     []evidence.Entity `json:"victims,omitempty" clean:"name"`
 	Remedy      []string          `json:"remedy"`
