@@ -68,7 +68,7 @@ func writeHTML(w io.Writer, r *Report) error {
 		"coverageWord": coverageWord, "coverageDetail": coverageDetail, "operationName": operationName, "digits": digits, "percent": percent,
 		"seconds": seconds, "orDash": orDash, "p95Text": p95Text, "bucketText": bucketText, "baselineText": baselineText, "savedText": savedText,
 		"scoreText": scoreText, "scoreWord": scoreWord, "tallyText": tallyText, "pieces": pieces, "kindsText": kindsText, "verdictMark": verdictMark,
-		"signClass": signClass, "signWord": signWord, "loadText": loadText,
+		"entityText": entityText, "signClass": signClass, "signWord": signWord, "loadText": loadText,
 	}).Parse(pageHTML)
 	if err != nil {
 		return fmt.Errorf("parse page template: %w", err)
@@ -173,11 +173,11 @@ func follows(r *Report, c Cause) []string {
 	for _, rank := range c.Explains {
 		if rank >= 1 && rank <= len(r.Causes) {
 			v := r.Causes[rank-1]
-			out = append(out, fmt.Sprintf("%d. %s: %s", rank, v.Title, v.Subject))
+			out = append(out, fmt.Sprintf("%d. %s: %s", rank, v.Title, entityText(v.Subject)))
 		}
 	}
 	for _, v := range c.Explained {
-		out = append(out, strings.TrimSuffix(v.Title+": "+v.Subject.String(), ": "))
+		out = append(out, strings.TrimSuffix(v.Title+": "+entityText(v.Subject), ": "))
 	}
 	return out
 }

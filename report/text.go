@@ -77,7 +77,7 @@ func (t *text) causes() {
 }
 
 func (t *text) cause(number string, c Cause) {
-	t.f("\n%s", indented(number+c.Title+": "+c.Subject.String(), ""))
+	t.f("\n%s", indented(number+c.Title+": "+entityText(c.Subject), ""))
 	const in = "   "
 	t.f("%s", indented(nowThen(c.Impact), in))
 	t.f("%sevidence %s: %s\n", in, scoreText(c.Score), tallyText(c))
