@@ -3,6 +3,9 @@ module github.com/culprit-rca/culprit
 go 1.26
 
 require (
-	github.com/yuin/goldmark v1.8.7 // indirect
-	golang.org/x/net v0.56.0 // indirect
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
+	github.com/yuin/goldmark v1.8.7
+	golang.org/x/net v0.56.0
 )
+
+require golang.org/x/text v0.38.0 // indirect
