@@ -46,6 +46,7 @@ func Build(b *evidence.Bundle, res *analyzers.Result, j *rules.Judgement, opts O
 		Rejected:      rejected(j.Rejected),
 		Coverage:      coverage(b),
 		Unweighed:     unweighed(res.Skips),
+		Notes:         j.Notes,
 		Zone:          zone(opts.Zone, b.Window.Start),
 	}
 	if b.Baseline != nil {

@@ -180,6 +180,7 @@ func (m *markdown) row(cells ...string) {
 
 func (m *markdown) ranking() {
 	m.f("\n## What made it slow\n\n")
+	defer m.notes()
 	if len(m.r.Causes) == 0 {
 		m.f("%s\n", noCause(m.r))
 		return
@@ -192,6 +193,15 @@ func (m *markdown) ranking() {
 			of = mdText(c.Impact.Percentile) + " of " + mdCell(c.Impact.Operation)
 		}
 		m.row(fmt.Sprint(c.Rank), mdTableText(c.Title), mdCell(entityText(c.Subject)), savedText(c.Impact), of, scoreText(c.Score))
+	}
+}
+
+// notes is what weakens the judgement.
+func (m *markdown) notes() {
+	for i, n := range m.r.Notes {
+		if i < max(m.d.rows, 1) {
+			m.f("\n%s\n", mdInline(n))
+		}
 	}
 }
 

@@ -68,6 +68,9 @@ func (t *text) causes() {
 	for _, c := range t.r.Causes {
 		t.cause(fmt.Sprintf("%d. ", c.Rank), c)
 	}
+	for _, n := range t.r.Notes {
+		t.f("\n%s", indented(n, "  "))
+	}
 	if len(t.r.Leads) > 0 {
 		t.f("\nBEST LEADS (not causes: the evidence does not suffice)\n")
 	}
