@@ -34,6 +34,7 @@ type Rule struct {
 	Verify   string         `yaml:"verify"`   // how to check, or disprove, that this is it
 	NotWhen  string         `yaml:"not-when"` // when not to apply the remedy
 	Links    []string       `yaml:"links"`
+	Off      bool           `yaml:"off"` // in a user's directory: remove the rule with this id
 }
 
 // Condition weighs one kind of finding: 0 at From, 1 at To, linear between.
@@ -64,8 +65,11 @@ type Hypothesis struct {
 	Impact      *analyzers.Impact
 	Account     []Entry
 	Explains    []*Hypothesis
-	Remedy      []string
-	Fingerprint string
+	Victims     []evidence.Entity // operations that it slows, worst first
+	Remedy      []string          // the rule's texts with the finding's facts filled in
+	Verify      string
+	NotWhen     string
+	Fingerprint string             // stable across runs
 	Finding     *analyzers.Finding // of the subject
 }
 
@@ -94,4 +98,5 @@ type Judgement struct {
 	Rejected     []Rejected
 	Leads        []*Hypothesis // best of the unconvincing, when nothing suffices
 	Housekeeping []*Hypothesis // true, ugly, and not what made the run slow
+	Notes        []string      // what a user's rules replaced; what weakens the judgement
 }

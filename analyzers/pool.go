@@ -1,0 +1,237 @@
+package analyzers
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+const (
+	FindPoolWait      Kind = "pool.wait"       // s that one acquire waits, mean while slow
+	FindPoolWaitShare Kind = "pool.wait.share" // share of acquires that waited, 0..1
+	FindPoolUse       Kind = "pool.use"        // connections in use / maximum, 0..1 (95th percentile over time)
+	FindPoolOverlap   Kind = "pool.overlap"    // rank correlation of the wait with the service's own p95, 0..1
+	FindPoolDBBusy    Kind = "pool.db.busy"    // database sessions at work for each connection in use, 0..1
+)
+
+// poolSaturation measures how long callers wait for a connection, whether the
+// pool is full, and whether the database behind it is at work meanwhile.
+var poolSaturation = Analyzer{
+	Name:  "pool-saturation",
+	Doc:   "Wait for a connection from each application pool, by its own counters; the gain by taking the wait out of the traces: acquire spans where there are any, else the gap before the statement.",
+	Needs: []evidence.Kind{evidence.PoolMax},
+	Uses:  []evidence.Kind{evidence.PoolWaitTime, evidence.PoolAcquires, evidence.PoolWaits, evidence.PoolUsed, evidence.PoolPending, evidence.PGActivity, evidence.Spans},
+	Finds: []Kind{FindPoolWait, FindPoolWaitShare, FindPoolUse, FindPoolOverlap, FindPoolDBBusy},
+	Run:   runPool,
+}
+
+// pool is one application pool's account of the window.
+type pool struct {
+	entity    evidence.Entity
+	max       float64
+	use       float64 // 95th percentile of connections in use
+	meanUse   float64
+	acquires  float64 // per s, mean
+	wait      float64 // s an acquire, mean while slow
+	waitShare float64
+	times     []int64
+	waits     []float64 // s an acquire, over time
+	hasWait   bool
+	hasShare  bool
+	query     string
+}
+
+func runPool(p *Pass) error {
+	for _, e := range p.entitiesOf(evidence.PoolMax) {
+		if pl, ok := poolOf(p, e); ok {
+			reportPool(p, pl)
+		}
+	}
+	return nil
+}
+
+// poolOf reads one pool's series; false for a pool without a limit or that
+// nobody used.
+func poolOf(p *Pass, e evidence.Entity) (*pool, bool) {
+	limit, ok := meanOf(p.seriesOf(evidence.PoolMax, exactly(e)))
+	if !ok || limit <= 0 || limit >= math.MaxInt32 {
+		return nil, false
+	}
+	pl := &pool{entity: e, max: limit}
+	_, used := sumSeries(p.seriesOf(evidence.PoolUsed, exactly(e)))
+	if len(used) > 0 {
+		pl.use, pl.meanUse = quantile(used, 0.95), mean(used)
+	}
+	acquires := p.seriesOf(evidence.PoolAcquires, exactly(e))
+	pl.acquires, _ = meanOf(acquires)
+	pl.readWaits(p, acquires)
+	if waits, ok := meanOf(p.seriesOf(evidence.PoolWaits, exactly(e))); ok && pl.acquires > 0 {
+		pl.waitShare, pl.hasShare = clamp01(waits/pl.acquires), true
+	}
+	return pl, pl.acquires > 0 || pl.use > 0
+}
+
+// readWaits derives the wait of one acquire over time: seconds waited per
+// second over acquires per second, or by Little's law from the callers that
+// wait, where only their number is known.
+func (pl *pool) readWaits(p *Pass, acquires []*evidence.Series) {
+	waited := p.seriesOf(evidence.PoolWaitTime, exactly(pl.entity))
+	if len(waited) == 0 {
+		waited = p.seriesOf(evidence.PoolPending, exactly(pl.entity))
+	}
+	if len(waited) == 0 || len(acquires) == 0 {
+		return
+	}
+	at, rates := sumSeries(acquires)
+	times, seconds := sumSeries(waited)
+	for i, t := range times {
+		if r := valueAt(at, rates, t); r > 0 {
+			pl.times, pl.waits = append(pl.times, t), append(pl.waits, seconds[i]/r)
+		}
+	}
+	pl.query, pl.hasWait = waited[0].Query, len(pl.waits) > 0
+	pl.wait = p.loadedMean(pl.entity.Service, pl.times, pl.waits)
+}
+
+func reportPool(p *Pass, pl *pool) {
+	e, refs := pl.entity, []evidence.Ref{{Source: "prometheus", Query: pl.query}}
+	if pl.hasWait {
+		impact, hurt := p.predictWorst(func(t *Trace) bool { return t.hasService(e.Service) }, pl.cuts)
+		impact, hurt = p.orRough(impact, hurt, e.Service, pl.wait, "mean wait by the pool's own counters")
+		p.Report(Finding{Kind: FindPoolWait, Entity: e, Value: pl.wait, Unit: "s", Impact: impact, Victims: hurt, Refs: refs, Facts: pl.facts(),
+			Text:   fmt.Sprintf("%s waits %.1f ms on average for each connection of its pool of %.0f", e.Service, pl.wait*1000, pl.max),
+			Charts: []Chart{pl.useChart(p), {Title: "Wait for a connection", Unit: "s", Lines: []Line{{Name: "wait an acquire", Times: pl.times, Values: pl.waits}}}}})
+		r := p.latencyCorrelation(e.Service, pl.times, pl.waits)
+		p.Report(Finding{Kind: FindPoolOverlap, Entity: e, Value: math.Max(r, 0), Unit: "1", Refs: refs,
+			Text: fmt.Sprintf("the wait and the p95 of %s move together (rank correlation %.2f)", e.Service, r)})
+	}
+	if pl.hasShare {
+		p.Report(Finding{Kind: FindPoolWaitShare, Entity: e, Value: pl.waitShare, Unit: "1", Refs: refs,
+			Text: fmt.Sprintf("%.0f %% of the acquires had to wait", pl.waitShare*100)})
+	}
+	if pl.use > 0 {
+		p.Report(Finding{Kind: FindPoolUse, Entity: e, Value: pl.use / pl.max, Unit: "1", Charts: []Chart{pl.useChart(p)},
+			Text: fmt.Sprintf("%.1f of %.0f connections were in use", pl.use, pl.max)})
+	}
+	reportPoolDB(p, pl)
+}
+
+// reportPoolDB compares the sessions at work in the database with the
+// connections that are taken: near 0 the connections are held while the
+// application does something else, near 1 the database is what holds them.
+func reportPoolDB(p *Pass, pl *pool) {
+	if len(p.Bundle.Postgres) != 1 || p.Bundle.Postgres[0].Ticks == 0 || pl.meanUse <= 0 {
+		return // with several servers it is not known which one is behind the pool
+	}
+	pg := &p.Bundle.Postgres[0]
+	busy := clamp01(activeSessions(pg, isActive) / pl.meanUse)
+	p.Report(Finding{Kind: FindPoolDBBusy, Entity: pl.entity, Value: busy, Unit: "1", Refs: []evidence.Ref{activityRef}, Charts: []Chart{waitChart(pg)},
+		Text: fmt.Sprintf("while %.1f connections were taken, %.1f sessions of the database were at work", pl.meanUse, activeSessions(pg, isActive))})
+}
+
+func (pl *pool) useChart(p *Pass) Chart {
+	times, values := sumSeries(p.seriesOf(evidence.PoolUsed, exactly(pl.entity)))
+	return Chart{Title: "Connections in use", Unit: "{connection}", Limit: pl.max, LimitName: "pool size", Lines: []Line{{Name: "in use", Times: times, Values: values}}}
+}
+
+// facts for the remedy. By Little's law the connections that arrive together
+// are acquires/s times the time each is held; held is known from the use.
+// Twice that keeps a queue of random arrivals short (at half use an M/M/c
+// queue of 4 waits in fewer than one case in five).
+func (pl *pool) facts() map[string]string {
+	need := math.Max(pl.max+1, math.Ceil(2*math.Max(pl.use, pl.meanUse)))
+	if queued := pl.acquires * pl.wait; queued > 0 {
+		need = math.Max(need, math.Ceil(1.5*(pl.meanUse+queued)))
+	}
+	f := map[string]string{"pool": pl.entity.Resource, "service": pl.entity.Service, "max": fmt.Sprintf("%.0f", pl.max), "proposed": fmt.Sprintf("%.0f", need),
+		"wait_ms": fmt.Sprintf("%.1f", pl.wait*1000), "setting": poolSetting(pl.query)}
+	if pl.acquires > 0 && pl.meanUse > 0 {
+		f["held_ms"] = fmt.Sprintf("%.1f", 1000*pl.meanUse/pl.acquires)
+	}
+	return f
+}
+
+// poolSettings names the setting that sizes a pool, by a part of its metrics'
+// names.
+var poolSettings = [][2]string{
+	{"pgxpool", "MaxConns (pool_max_conns in the DSN)"},
+	{"hikaricp", "maximumPoolSize"},
+	{"go_sql", "SetMaxOpenConns"},
+	{"gorm_dbstats", "SetMaxOpenConns"},
+	{"r2dbc_pool", "maxSize"},
+	{"agroal", "quarkus.datasource.jdbc.max-size"},
+	{"active_record", "pool (database.yml)"},
+	{"mongodb_driver_pool", "maxPoolSize"},
+	{"prisma", "connection_limit"},
+	{"redis", "PoolSize"},
+}
+
+func poolSetting(query string) string {
+	for _, s := range poolSettings {
+		if strings.Contains(query, s[0]) {
+			return s[1]
+		}
+	}
+	return "the pool's maximum size"
+}
+
+// cuts takes the waits out of a trace: the acquire spans of the service where
+// its driver records them; where not, the gap in the caller before each
+// statement, no longer than the pool's own mean wait at that time allows.
+func (pl *pool) cuts(t *Trace) Cuts {
+	c := t.NewCuts()
+	if acquired := pl.cutAcquireSpans(t, c); !acquired {
+		pl.cutGaps(t, c)
+	}
+	return c
+}
+
+func (pl *pool) cutAcquireSpans(t *Trace, c Cuts) bool {
+	found := false
+	for i := range t.Spans {
+		s := &t.Spans[i]
+		if s.Service != pl.entity.Service || !isAcquire(s) {
+			continue
+		}
+		found = true
+		t.CutSelf(c, int32(i), t.SelfTime(int32(i)))
+	}
+	return found
+}
+
+// isAcquire recognises the span that a driver records while it waits for a
+// connection: pgxpool and database/sql instrumentations, HikariCP, Npgsql.
+func isAcquire(s *evidence.Span) bool {
+	name := strings.ToLower(s.Name)
+	return s.Attr(evidence.AttrDBQuery) == "" && (strings.Contains(name, "acquire") || strings.Contains(name, "getconnection") || strings.Contains(name, "get connection") || strings.HasSuffix(name, ".connect") || name == "sql.conn.open")
+}
+
+func (pl *pool) cutGaps(t *Trace, c Cuts) {
+	for i := range t.Spans {
+		s := &t.Spans[i]
+		parent := t.Parent[i]
+		if parent < 0 || s.Service != pl.entity.Service || s.Attr(evidence.AttrDBSystem) == "" || isCache(s) {
+			continue
+		}
+		gap := s.Start - t.gapStart(parent, s.Start)
+		wait := valueAt(pl.times, pl.waits, s.Start/1e6) * 1e9
+		t.CutSelf(c, parent, min(gap, int64(2*wait)))
+	}
+}
+
+// gapStart is when the last sibling before a time ended, or the parent's
+// start.
+func (t *Trace) gapStart(parent int32, before int64) int64 {
+	at := t.Spans[parent].Start
+	for _, c := range t.children(parent) {
+		if t.Spans[c].Start >= before {
+			break
+		}
+		if t.Spans[c].End <= before {
+			at = max(at, t.Spans[c].End)
+		}
+	}
+	return min(at, before)
+}

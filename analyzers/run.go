@@ -1,0 +1,60 @@
+package analyzers
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+// All is the register: every analyzer, in the order of the catalogue.
+func All() []Analyzer {
+	return []Analyzer{
+		databaseClocks,
+		cpuThrottling,
+		poolSaturation,
+		cacheRatio,
+		missingIndex,
+		indexContention,
+	}
+}
+
+// Run runs every analyzer over a sorted bundle. What an analyzer lacks, or
+// fails on, becomes a Skip; it never fails the whole.
+func Run(b *evidence.Bundle) *Result {
+	r := &Result{Facts: factsOf(b)}
+	for _, a := range All() {
+		if missing := missingKinds(b, a.Needs); len(missing) > 0 {
+			r.Skips = append(r.Skips, Skip{Analyzer: a.Name, Missing: missing, Finds: a.Finds})
+			continue
+		}
+		if err := runOne(a, b, r); err != nil {
+			r.Skips = append(r.Skips, Skip{Analyzer: a.Name, Finds: a.Finds, Err: err.Error()})
+		}
+	}
+	slices.SortStableFunc(r.Findings, func(x, y Finding) int {
+		return cmp.Or(cmp.Compare(x.Kind, y.Kind), x.Entity.Compare(y.Entity), cmp.Compare(y.Value, x.Value), cmp.Compare(x.Text, y.Text))
+	})
+	return r
+}
+
+// runOne keeps one analyzer's bug from taking the others' findings with it.
+func runOne(a Analyzer, b *evidence.Bundle, r *Result) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("analyzer %s failed: %v", a.Name, p)
+		}
+	}()
+	return a.Run(&Pass{Bundle: b, Facts: r.Facts, report: func(f Finding) { r.Findings = append(r.Findings, f) }})
+}
+
+func missingKinds(b *evidence.Bundle, needs []evidence.Kind) []evidence.Kind {
+	var missing []evidence.Kind
+	for _, k := range needs {
+		if !b.Has(k) {
+			missing = append(missing, k)
+		}
+	}
+	return missing
+}

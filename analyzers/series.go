@@ -1,0 +1,133 @@
+package analyzers
+
+import (
+	"slices"
+	"sort"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+// seriesOf gives the series of a kind that match, in canonical order.
+func (p *Pass) seriesOf(k evidence.Kind, match func(evidence.Entity) bool) []*evidence.Series {
+	var out []*evidence.Series
+	for i := range p.Bundle.Series {
+		if s := &p.Bundle.Series[i]; s.Kind == k && (match == nil || match(s.Entity)) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// entitiesOf lists the distinct entities that have a kind, in order.
+func (p *Pass) entitiesOf(k evidence.Kind) []evidence.Entity {
+	var out []evidence.Entity
+	for _, s := range p.seriesOf(k, nil) {
+		out = append(out, s.Entity)
+	}
+	slices.SortFunc(out, evidence.Entity.Compare)
+	return slices.Compact(out)
+}
+
+// exactly matches one entity.
+func exactly(e evidence.Entity) func(evidence.Entity) bool {
+	return func(o evidence.Entity) bool { return o == e }
+}
+
+// ofService matches every entity of a service.
+func ofService(service string) func(evidence.Entity) bool {
+	return func(o evidence.Entity) bool { return o.Service == service }
+}
+
+// sumSeries adds series up point by point over the union of their times; a
+// series counts from its first to its last point only.
+func sumSeries(list []*evidence.Series) (times []int64, values []float64) {
+	for _, s := range list {
+		times = append(times, s.Times...)
+	}
+	slices.Sort(times)
+	times = slices.Compact(times)
+	values = make([]float64, len(times))
+	for _, s := range list {
+		for i, t := range times {
+			if v, ok := s.At(t, maxAge(s)); ok {
+				values[i] += v
+			}
+		}
+	}
+	return times, values
+}
+
+// maxAge is how long a sample stands for, in ms: three steps of its series,
+// as a lookback that survives a missed scrape or two.
+func maxAge(s *evidence.Series) int64 {
+	if len(s.Times) < 2 {
+		return 60_000
+	}
+	return 3 * (s.Times[len(s.Times)-1] - s.Times[0]) / int64(len(s.Times)-1)
+}
+
+// meanOf is the mean over time of the sum of series; false where there is no
+// sample.
+func meanOf(list []*evidence.Series) (float64, bool) {
+	_, v := sumSeries(list)
+	return mean(v), len(v) > 0
+}
+
+// valueAt reads the sum of series at a time.
+func valueAt(times []int64, values []float64, t int64) float64 {
+	i := sort.Search(len(times), func(i int) bool { return times[i] > t }) - 1
+	if i < 0 {
+		return 0
+	}
+	return values[i]
+}
+
+// loadedMean is the mean of a series over the bins in which its service was
+// slow, or, where no bin is, over the whole.
+func (p *Pass) loadedMean(service string, times []int64, values []float64) float64 {
+	var picked []float64
+	for i, t := range times {
+		if p.slowAt(service, t) {
+			picked = append(picked, values[i])
+		}
+	}
+	if len(picked) < 3 {
+		return mean(values)
+	}
+	return mean(picked)
+}
+
+// slowAt reports whether any operation of a service was slow at a time (Unix
+// ms).
+func (p *Pass) slowAt(service string, t int64) bool {
+	for i := range p.Facts.Symptoms {
+		s := &p.Facts.Symptoms[i]
+		if s.Entity.Service != service || s.Step == 0 || len(s.SlowBins) == 0 {
+			continue
+		}
+		if b := (t - s.Times[0]) / s.Step; t >= s.Times[0] && b < int64(len(s.SlowBins)) && s.SlowBins[b] {
+			return true
+		}
+	}
+	return false
+}
+
+// latencyCorrelation is the rank correlation of a series with the p95 of a
+// service's own operations, bin by bin; the strongest of its operations.
+func (p *Pass) latencyCorrelation(service string, times []int64, values []float64) float64 {
+	best := 0.0
+	for i := range p.Facts.Symptoms {
+		s := &p.Facts.Symptoms[i]
+		if s.Entity.Service != service {
+			continue
+		}
+		var x, y []float64
+		for b, t := range s.Times {
+			if s.P95s[b] > 0 {
+				x, y = append(x, valueAt(times, values, t+s.Step/2)), append(y, s.P95s[b])
+			}
+		}
+		best = max(best, spearman(x, y))
+	}
+	return best
+}

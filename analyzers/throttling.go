@@ -1,0 +1,185 @@
+package analyzers
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+const (
+	FindThrottled        Kind = "cpu.throttled"         // share of scheduler periods in which the container was stalled, 0..1
+	FindThrottledOverlap Kind = "cpu.throttled.overlap" // rank correlation of throttling with the service's own p95, 0..1
+	FindCPULimitUse      Kind = "cpu.limit.use"         // CPU used / limit, 0..1
+	FindSelfTimeExcess   Kind = "self.excess"           // share of the service's own time beyond what it needs unstalled, 0..1
+)
+
+// fullyThrottled: from this share of stalled periods on, all of a request's
+// excess own time is laid to throttling. The kernel stalls a group for the
+// rest of a 100 ms period, so at one period in five most requests longer than
+// a few tens of ms are hit.
+const fullyThrottled = 0.2
+
+// cpuThrottling measures stalls by a CPU quota (CFS bandwidth control) and
+// what they cost the requests of that very service.
+var cpuThrottling = Analyzer{
+	Name:  "cpu-throttling",
+	Doc:   "Throttled periods of each container against the latency of the service in it; the gain by cutting the service's own time in its traces down to what it needs when it is not stalled.",
+	Needs: []evidence.Kind{evidence.CPUThrottledRatio},
+	Uses:  []evidence.Kind{evidence.Spans, evidence.CPUUsage, evidence.CPULimit, evidence.ServerLatency},
+	Finds: []Kind{FindThrottled, FindThrottledOverlap, FindCPULimitUse, FindSelfTimeExcess},
+	Run:   runThrottling,
+}
+
+func runThrottling(p *Pass) error {
+	for _, e := range p.entitiesOf(evidence.CPUThrottledRatio) {
+		series := p.seriesOf(evidence.CPUThrottledRatio, exactly(e))
+		times, values := sumSeries(series)
+		value := p.loadedMean(e.Service, times, values)
+		if value < 0.01 {
+			continue
+		}
+		reportThrottling(p, e, series[0], times, values, value)
+	}
+	return nil
+}
+
+func reportThrottling(p *Pass, e evidence.Entity, s *evidence.Series, times []int64, values []float64, value float64) {
+	refs := []evidence.Ref{{Source: "prometheus", Query: s.Query}}
+	f := Finding{Kind: FindThrottled, Entity: e, Value: value, Unit: "1", Refs: refs,
+		Text:   fmt.Sprintf("%s was stalled by its CPU quota in %.0f %% of the scheduler's periods", e, value*100),
+		Charts: []Chart{{Title: "Throttled periods", Unit: "1", Lines: []Line{{Name: e.Resource, Times: times, Values: values}}}}}
+	f.Facts = throttlingFacts(p, e)
+	if e.Service != "" {
+		ex := excessOf(p, e.Service, times, values)
+		f.Impact, f.Victims = p.predictWorst(func(t *Trace) bool { return t.hasService(e.Service) }, ex.cuts)
+		f.Impact, f.Victims = p.orRough(f.Impact, f.Victims, e.Service, p.aboveBaseline(e.Service), "p95 above that of the low-load stage")
+		if len(ex.need) > 0 {
+			p.Report(Finding{Kind: FindSelfTimeExcess, Entity: e, Value: ex.share(p), Unit: "1",
+				Text: fmt.Sprintf("%.0f %% of the time that %s spends in its own code, while throttled, is beyond what the same spans need when not stalled", ex.share(p)*100, e.Service)})
+		}
+		r := p.latencyCorrelation(e.Service, times, values)
+		p.Report(Finding{Kind: FindThrottledOverlap, Entity: e, Value: math.Max(r, 0), Unit: "1", Refs: refs,
+			Text: fmt.Sprintf("throttling and the p95 of %s move together (rank correlation %.2f)", e.Service, r)})
+	}
+	p.Report(f)
+	reportLimitUse(p, e)
+}
+
+// reportLimitUse compares CPU used with CPU allowed.
+func reportLimitUse(p *Pass, e evidence.Entity) {
+	used, ok1 := meanOf(p.seriesOf(evidence.CPUUsage, exactly(e)))
+	limit, ok2 := meanOf(p.seriesOf(evidence.CPULimit, exactly(e)))
+	if !ok1 || !ok2 || limit <= 0 {
+		return
+	}
+	p.Report(Finding{Kind: FindCPULimitUse, Entity: e, Value: used / limit, Unit: "1",
+		Text: fmt.Sprintf("it used %.2f of the %.2f cores it may", used, limit)})
+}
+
+func throttlingFacts(p *Pass, e evidence.Entity) map[string]string {
+	f := map[string]string{"container": e.Resource, "instance": e.Instance, "service": e.Service}
+	limit, ok := meanOf(p.seriesOf(evidence.CPULimit, exactly(e)))
+	if !ok || limit <= 0 {
+		return f
+	}
+	f["limit"] = strconv.FormatFloat(limit, 'f', 2, 64)
+	// the demand is hidden behind the quota; doubling is the smallest step that can show it
+	f["proposed"] = strconv.FormatFloat(math.Ceil(limit*2*10)/10, 'f', 1, 64)
+	return f
+}
+
+// excess holds what each kind of span of a service needs when not stalled.
+type excess struct {
+	service string
+	need    map[string]float64 // by span fingerprint: own time in ns without stalls
+	times   []int64
+	ratios  []float64
+}
+
+// excessOf takes the fastest tenth of each span's own time as its need: those
+// requests met no stall. A service stalled in every request has no such
+// tenth, so that the prediction is then too small, never too large.
+func excessOf(p *Pass, service string, times []int64, ratios []float64) *excess {
+	own := map[string][]float64{}
+	for _, t := range p.Facts.Traces {
+		calls := t.callsInto(service)
+		for i := range t.Spans {
+			if t.Spans[i].Service == service || calls[i] {
+				k := spanFingerprint(&t.Spans[i])
+				own[k] = append(own[k], float64(t.SelfTime(int32(i))))
+			}
+		}
+	}
+	ex := &excess{service: service, need: map[string]float64{}, times: times, ratios: ratios}
+	for k, v := range own {
+		if len(v) >= 10 {
+			ex.need[k] = quantile(v, 0.1)
+		}
+	}
+	return ex
+}
+
+// spanFingerprint groups spans that do the same.
+func spanFingerprint(s *evidence.Span) string {
+	return strconv.Itoa(int(s.Kind)) + "\x00" + s.Service + "\x00" + s.Name + "\x00" + s.Attr(evidence.AttrDBKey)
+}
+
+// cuts takes a span's own time beyond its need, to the degree that the
+// container was throttled when the request ran.
+func (ex *excess) cuts(t *Trace) Cuts {
+	c := t.NewCuts()
+	calls := t.callsInto(ex.service)
+	for i := range t.Spans {
+		if t.Spans[i].Service != ex.service && !calls[i] {
+			continue
+		}
+		need, ok := ex.need[spanFingerprint(&t.Spans[i])]
+		if !ok {
+			continue
+		}
+		throttled := clamp01(valueAt(ex.times, ex.ratios, t.Spans[i].Start/1e6) / fullyThrottled)
+		over := float64(t.SelfTime(int32(i))) - need
+		t.CutSelf(c, int32(i), int64(math.Max(0, over)*throttled))
+	}
+	return c
+}
+
+// callsInto marks the client spans that have a server span of a service below:
+// they too wait for its CPU, until it accepts the call.
+func (t *Trace) callsInto(service string) []bool {
+	calls := make([]bool, len(t.Spans))
+	for i := range t.Spans {
+		if parent := t.Parent[i]; parent >= 0 && t.Spans[i].Service == service && t.Spans[parent].Kind == evidence.KindClient {
+			calls[parent] = true
+		}
+	}
+	return calls
+}
+
+// share of the service's own time in all traces that the cuts take.
+func (ex *excess) share(p *Pass) float64 {
+	var cut, own float64
+	for _, t := range p.Facts.Traces {
+		c := ex.cuts(t)
+		for i := range t.Spans {
+			if t.Spans[i].Service == ex.service {
+				cut, own = cut+float64(c[i]), own+float64(t.SelfTime(int32(i)))
+			}
+		}
+	}
+	return per(cut, own)
+}
+
+// aboveBaseline is how far the slowest operation of a service lies above its
+// baseline, in s; 0 where there is none.
+func (p *Pass) aboveBaseline(service string) float64 {
+	most := 0.0
+	for i := range p.Facts.Symptoms {
+		if s := &p.Facts.Symptoms[i]; s.Entity.Service == service && s.BaselineP95 > 0 {
+			most = max(most, s.P95-s.BaselineP95)
+		}
+	}
+	return most
+}

@@ -1,0 +1,193 @@
+package analyzers
+
+import (
+	"math/bits"
+	"slices"
+)
+
+// Cuts says how much of each span's own time would go if a mechanism were
+// removed, in ns, in the order of Trace.Spans. A cut as long as the span
+// removes it with everything below it.
+type Cuts []int64
+
+// NewCuts is a set of cuts that cuts nothing.
+func (t *Trace) NewCuts() Cuts { return make(Cuts, len(t.Spans)) }
+
+// CutSubtree removes a span with everything below it.
+func (t *Trace) CutSubtree(c Cuts, span int32) { c[span] = t.Spans[span].Duration() }
+
+// CutSelf takes ns off a span's own time, at most all of it.
+func (t *Trace) CutSelf(c Cuts, span int32, ns int64) {
+	c[span] = max(c[span], min(c[span]+max(ns, 0), t.SelfTime(span)))
+}
+
+// SelfTime is the time of a span during which none of the children it waits
+// for was running, in ns.
+func (t *Trace) SelfTime(span int32) int64 {
+	s := &t.Spans[span]
+	return t.selfWithin(span, s.Start, s.End)
+}
+
+// selfWithin is the self time of a span between two instants.
+func (t *Trace) selfWithin(span int32, from, to int64) int64 {
+	s := &t.Spans[span]
+	from, to = max(from, s.Start), min(to, s.End)
+	self, at := int64(0), from
+	for _, c := range t.children(span) {
+		lo, hi := max(t.Spans[c].Start, from), min(t.Spans[c].End, to)
+		if lo >= to {
+			break
+		}
+		if hi <= lo || !t.blocks(c) {
+			continue
+		}
+		self += max(lo-at, 0)
+		at = max(at, hi)
+	}
+	return self + max(to-at, 0)
+}
+
+// Retime gives the root's duration with the cuts taken, in ns. Without cuts
+// that is its duration, exactly.
+func (t *Trace) Retime(c Cuts) int64 { return t.retimed(c)[t.Root] }
+
+// retimed gives every span's duration with the cuts taken.
+//
+// Dependencies are inferred from the recorded order. Siblings whose times
+// touch form a region. Between regions the parent works alone and everything
+// before is joined: a region begins when all of the one before has ended.
+// Within a region a child begins a fixed time after the sibling that ended
+// last before it, or after the region began where none had: parallel chains
+// stay parallel, and the longest of what is left decides. This is the
+// happens-before of CRISP's retimer, made exact.
+func (t *Trace) retimed(c Cuts) []int64 {
+	out := make([]int64, len(t.Spans))
+	var r retimer
+	for _, i := range slices.Backward(t.order) {
+		d := t.Spans[i].Duration()
+		switch {
+		case c != nil && c[i] >= d:
+			out[i] = 0
+		case len(t.children(i)) == 0 && c != nil:
+			out[i] = d - c[i]
+		case len(t.children(i)) == 0:
+			out[i] = d
+		default:
+			out[i] = r.span(t, i, c, out)
+		}
+	}
+	return out
+}
+
+// retimer re-times the children of one span. was is in recorded time, now in
+// the time that would be; both count from the span's start.
+type retimer struct {
+	region  event // where the current region began
+	end     event // the latest end so far
+	last    event // the sibling of this region that ended last
+	running []event
+	keep    ratio
+}
+
+// event is one instant in both times.
+type event struct{ was, now int64 }
+
+func (r *retimer) span(t *Trace, i int32, c Cuts, durations []int64) int64 {
+	s := &t.Spans[i]
+	*r = retimer{running: r.running[:0], keep: ratio{1, 1}}
+	if c != nil && c[i] > 0 {
+		self := t.SelfTime(i)
+		r.keep = ratio{self - min(c[i], self), self}
+	}
+	for _, k := range t.children(i) {
+		lo, hi := max(t.Spans[k].Start, s.Start), min(t.Spans[k].End, s.End)
+		if lo < hi && t.blocks(k) {
+			r.child(lo-s.Start, hi-s.Start, durations[k])
+		}
+	}
+	return r.end.now + r.alone(s.Duration()-r.end.was)
+}
+
+// child places one child that was recorded at [lo, hi) and would now take
+// duration, or less where its parent had not waited for its end.
+func (r *retimer) child(lo, hi, duration int64) {
+	begin := r.begin(lo)
+	end := event{hi, begin + min(hi-lo, duration)}
+	r.end = event{max(r.end.was, end.was), max(r.end.now, end.now)}
+	r.push(end)
+}
+
+// begin says when a child that began at lo would begin now.
+func (r *retimer) begin(lo int64) int64 {
+	if gap := lo - r.end.was; gap >= -clockRounding {
+		r.running = r.running[:0]
+		r.region = event{lo, max(r.end.now+r.alone(gap), 0)}
+		r.last = event{-1, 0}
+		return r.region.now
+	}
+	for len(r.running) > 0 && r.running[0].was <= lo+clockRounding {
+		if e := r.pop(); e.was > r.last.was || e.now > r.last.now {
+			r.last = e
+		}
+	}
+	after := r.region
+	if r.last.was >= r.region.was {
+		after = r.last
+	}
+	return max(after.now+lo-after.was, r.region.now)
+}
+
+// alone is what remains of a stretch of the span's own time.
+func (r *retimer) alone(ns int64) int64 {
+	if ns <= 0 {
+		return ns
+	}
+	return r.keep.of(ns)
+}
+
+// push and pop keep running a heap by recorded end.
+func (r *retimer) push(e event) {
+	r.running = append(r.running, e)
+	for i := len(r.running) - 1; i > 0; {
+		up := (i - 1) / 2
+		if r.running[up].was <= r.running[i].was {
+			break
+		}
+		r.running[up], r.running[i] = r.running[i], r.running[up]
+		i = up
+	}
+}
+
+func (r *retimer) pop() event {
+	h := r.running
+	top, n := h[0], len(h)-1
+	h[0] = h[n]
+	r.running = h[:n]
+	for i := 0; ; {
+		least := 2*i + 1
+		if least >= n {
+			return top
+		}
+		if least+1 < n && h[least+1].was < h[least].was {
+			least++
+		}
+		if h[i].was <= h[least].was {
+			return top
+		}
+		h[i], h[least] = h[least], h[i]
+		i = least
+	}
+}
+
+// ratio is num/den of a whole, exact in integers.
+type ratio struct{ num, den int64 }
+
+// of rounds down, for ns >= 0 and num <= den.
+func (r ratio) of(ns int64) int64 {
+	if r.num == r.den || r.den == 0 {
+		return ns
+	}
+	hi, lo := bits.Mul64(uint64(ns), uint64(r.num))
+	q, _ := bits.Div64(hi, lo, uint64(r.den))
+	return int64(q)
+}

@@ -1,0 +1,251 @@
+package report
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"io"
+	"math"
+	"strings"
+
+	"github.com/culprit-rca/culprit/analyzers"
+	"github.com/culprit-rca/culprit/collectors/evidence"
+	"github.com/culprit-rca/culprit/rules"
+)
+
+var (
+	//go:embed page.html
+	pageHTML string
+	//go:embed page.css
+	pageCSS string
+)
+
+// page is what the template shows: the report and the geometry made from it.
+type page struct {
+	R                 *Report
+	Style             template.CSS // constant: page.css
+	StyleHash         string
+	Status            string
+	Window, Baseline  string
+	Zone              string
+	SlowText, NoCause string
+	Method            string
+	Symptoms          []plot
+	Causes            []causeView
+	Leads             []causeView
+	Housekeeping      []causeView
+	Gaps              []gap
+}
+
+// causeView is a cause with its pictures.
+type causeView struct {
+	ID         string
+	C          Cause
+	Subject    []part
+	Bar        *bar
+	Score      string
+	Gain       *gain
+	Pros, Cons []Evidence
+	Follows    []string
+	Plots      []plot
+}
+
+type part struct{ Name, Value string }
+
+// bar is a saving against the largest of the report, in percent of its width.
+type bar struct{ Value, Low, High string }
+
+// gain is the picture of now and then, in the units of its viewBox.
+type gain struct{ Now, Then, From, Range, NowText, ThenText, Text string }
+
+// writeHTML is one page that loads nothing: html/template escapes every text,
+// the policy in the page forbids scripts and anything from elsewhere.
+func writeHTML(w io.Writer, r *Report) error {
+	t, err := template.New("page").Funcs(template.FuncMap{
+		"coverageWord": coverageWord, "coverageDetail": coverageDetail, "operationName": operationName, "digits": digits, "percent": percent,
+		"seconds": seconds, "orDash": orDash, "p95Text": p95Text, "bucketText": bucketText, "baselineText": baselineText, "savedText": savedText,
+		"scoreText": scoreText, "scoreWord": scoreWord, "tallyText": tallyText, "pieces": pieces, "kindsText": kindsText, "verdictMark": verdictMark,
+		"signClass": signClass, "signWord": signWord, "loadText": loadText,
+	}).Parse(pageHTML)
+	if err != nil {
+		return fmt.Errorf("parse page template: %w", err)
+	}
+	var out bytes.Buffer
+	if err := t.Execute(&out, newPage(r)); err != nil {
+		return fmt.Errorf("write html: %w", err)
+	}
+	_, err = out.WriteTo(w)
+	return err
+}
+
+func newPage(r *Report) page {
+	p := page{
+		R: r, Style: template.CSS(pageCSS), StyleHash: styleHash(pageCSS), Status: statusWord(r), Window: r.windowText(r.Window),
+		Zone: r.location().String(), SlowText: slowText(r), NoCause: noCause(r), Method: methodText, Gaps: r.gaps(),
+		Causes: causeViews(r, "cause", r.Causes), Leads: causeViews(r, "lead", r.Leads), Housekeeping: causeViews(r, "keep", r.Housekeeping),
+	}
+	if r.Baseline != nil {
+		p.Baseline = r.windowText(*r.Baseline)
+	}
+	for i := range r.Symptoms {
+		s := &r.Symptoms[i]
+		p.Symptoms = append(p.Symptoms, r.frame(s.SlowSpans).drawAll(fmt.Sprintf("symptom-%d", i+1), s.Charts)...)
+	}
+	return p
+}
+
+// styleHash is the source expression that lets exactly this style through.
+func styleHash(css string) string {
+	sum := sha256.Sum256([]byte(css))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+func (r *Report) frame(slow []Span) *frame {
+	return &frame{from: r.Window.Start.UnixMilli(), to: r.Window.End.UnixMilli(), report: r, slow: slow}
+}
+
+func (f *frame) drawAll(id string, charts []analyzers.Chart) []plot {
+	var out []plot
+	for i, c := range charts {
+		out = append(out, f.draw(fmt.Sprintf("%s-%d", id, i+1), c))
+	}
+	return out
+}
+
+func causeViews(r *Report, prefix string, cs []Cause) []causeView {
+	largest := 0.0
+	for _, c := range cs {
+		if c.Impact != nil {
+			largest = math.Max(largest, math.Max(c.Impact.Saved, c.Impact.High))
+		}
+	}
+	var out []causeView
+	for i, c := range cs {
+		id := fmt.Sprintf("%s-%d", prefix, i+1)
+		out = append(out, causeView{
+			ID: id, C: c, Subject: parts(c.Subject), Bar: barOf(c.Impact, largest), Score: num(100 * c.Score), Gain: gainOf(c.Impact),
+			Pros: c.pros(), Cons: c.cons(), Follows: follows(r, c), Plots: r.frame(r.slowSpans(&c)).drawAll(id, c.Charts),
+		})
+	}
+	return out
+}
+
+func parts(e evidence.Entity) []part {
+	var out []part
+	for _, p := range []part{{"service", e.Service}, {"instance", e.Instance}, {"operation", e.Operation}, {"resource", e.Resource}} {
+		if p.Value != "" {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func barOf(i *Impact, largest float64) *bar {
+	if i == nil || largest <= 0 {
+		return nil
+	}
+	x := func(v float64) string { return num(100 * math.Max(0, math.Min(v/largest, 1))) }
+	return &bar{Value: x(i.Saved), Low: x(i.Low), High: x(i.High)}
+}
+
+// gainOf draws now as the full width; the pale end of then is its interval.
+func gainOf(i *Impact) *gain {
+	if i == nil || i.Now <= 0 {
+		return nil
+	}
+	const width = 560.0
+	x := func(v float64) float64 { return width * math.Max(0, math.Min(v/i.Now, 1)) }
+	then, from, to := x(i.Then), x(i.Now-i.High), x(i.Now-i.Low)
+	if i.High <= i.Low {
+		from, to = then, then
+	}
+	return &gain{
+		Now: num(width), Then: num(then), From: num(from), Range: num(math.Max(to-from, 0)),
+		NowText: num(width + 8), ThenText: num(math.Max(then, to) + 8), Text: nowThen(i),
+	}
+}
+
+func follows(r *Report, c Cause) []string {
+	var out []string
+	for _, rank := range c.Explains {
+		if rank >= 1 && rank <= len(r.Causes) {
+			v := r.Causes[rank-1]
+			out = append(out, fmt.Sprintf("%d. %s: %s", rank, v.Title, v.Subject))
+		}
+	}
+	for _, v := range c.Explained {
+		out = append(out, strings.TrimSuffix(v.Title+": "+v.Subject.String(), ": "))
+	}
+	return out
+}
+
+func signClass(e Evidence) string {
+	return map[string]string{"+": "plus", "−": "minus", "?": "unk"}[verdictMark(e)]
+}
+
+func signWord(e Evidence) string {
+	return map[string]string{"+": "supports", "−": "speaks against", "?": "not known"}[verdictMark(e)]
+}
+
+func tallyText(c Cause) string {
+	s, a, u := c.tally()
+	return fmt.Sprintf("%d for, %d against, %d unknown", s, a, u)
+}
+
+// methodText says how the order came about; it holds for every report.
+const methodText = "Causes are ranked by the latency that removing each would save at the tail of the operations it slows, tempered by the weight of the evidence for and against it. " +
+	"Where traces exist the saving is found by replaying them without the mechanism; else from the time that metrics account for. Without a slow operation no cause is named."
+
+func slowText(r *Report) string {
+	spans := r.slowSpans(nil)
+	if len(spans) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("Slow ")
+	for i, s := range spans {
+		if i == 4 {
+			fmt.Fprintf(&b, " and %d times more", len(spans)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(r.span(s))
+	}
+	return b.String() + "; shaded in the charts."
+}
+
+func noCause(r *Report) string {
+	switch r.Verdict.Status {
+	case rules.NoProblem:
+		return "None: no operation was slow."
+	case rules.RunUnusable:
+		return "None can be named: the run itself cannot be judged."
+	}
+	return "No cause reached the evidence that naming one takes."
+}
+
+func loadText(l evidence.LoadRun) string {
+	var parts []string
+	for _, s := range l.Requests {
+		if s.Name == "" {
+			parts = append(parts, fmt.Sprintf("%s requests, client p95 %s", digits(s.Count), seconds(s.P95)))
+		}
+	}
+	for _, c := range l.Checks {
+		if !c.OK {
+			parts = append(parts, "threshold missed: "+c.Metric+" "+c.Expr)
+		}
+	}
+	if l.ExitCode != 0 {
+		parts = append(parts, fmt.Sprintf("exit code %d", l.ExitCode))
+	}
+	if l.Dropped > 0 {
+		parts = append(parts, digits(l.Dropped)+" iterations dropped: the generator could not keep up")
+	}
+	return strings.Join(parts, "; ")
+}

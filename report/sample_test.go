@@ -1,0 +1,233 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/culprit-rca/culprit/analyzers"
+	"github.com/culprit-rca/culprit/collectors/evidence"
+	"github.com/culprit-rca/culprit/rules"
+)
+
+// sample is one case that reports are made from in tests.
+type sample struct {
+	name   string
+	bundle *evidence.Bundle
+	result *analyzers.Result
+	judged *rules.Judgement
+}
+
+func (s sample) report() *Report {
+	return Build(s.bundle, s.result, s.judged, Options{
+		Version: "1.0.0", Command: "culprit analyze pool.culprit --format md,html",
+		Links: Links{Prometheus: "https://prometheus.example.org/", Traces: "https://jaeger.example.org/ui"},
+	})
+}
+
+func samples() []sample {
+	return []sample{severalCauses(), noProblem(), inconclusive(), unusable(), lonelySource()}
+}
+
+var sampleStart = time.Date(2026, 11, 20, 14, 2, 0, 0, time.UTC)
+
+func sampleWindow() evidence.Window {
+	return evidence.Window{Start: sampleStart, End: sampleStart.Add(90 * time.Second)}
+}
+
+// wave is a line of n points over the window: low at first, high from 30 s on.
+func wave(name string, n int, low, high float64) analyzers.Line {
+	l := analyzers.Line{Name: name}
+	for i := range n {
+		t := float64(i) / float64(n)
+		v := low
+		if t > 0.33 {
+			v = high
+		}
+		l.Times = append(l.Times, sampleStart.UnixMilli()+int64(90_000*t))
+		l.Values = append(l.Values, v*(1+0.08*math.Sin(float64(i)*1.7)))
+	}
+	return l
+}
+
+func sampleSymptom(service, operation string, p95, base float64, slow bool) analyzers.Symptom {
+	s := analyzers.Symptom{
+		Entity: evidence.Entity{Service: service, Operation: operation}, RPS: 42.3, ErrorRatio: 0.0021, P50: p95 / 4, P95: p95, P99: p95 * 1.4,
+		P95Low: p95 * 0.8, P95High: p95 * 1.2, BaselineP95: base, Slow: slow, Source: "histograms",
+	}
+	if slow {
+		s.Why = "p95 is 6.1 times that of the first, calm part of the run"
+	}
+	w := wave("p95", 45, base, p95)
+	s.Times, s.P95s = w.Times, w.Values
+	for i := range s.Times {
+		s.Rates = append(s.Rates, 20+float64(i))
+		s.SlowBins = append(s.SlowBins, slow && i >= 15)
+	}
+	return s
+}
+
+func poolRule() *rules.Rule {
+	return &rules.Rule{
+		ID: "pool-saturation", Title: "Connection pool too small",
+		Doc:      "Requests queue for a connection in the application while the database has sessions to spare. Every request that finds the pool empty waits for another one to finish.",
+		Explains: []string{"slow-dependency"},
+		Verify:   "Set the size, run the same load again: `pool.wait.time` falls to nothing and `pg_stat_activity` shows more than 4 active sessions. If the wait only moves into the database, this was not it.",
+		NotWhen:  "The database is short of CPU, or `max_connections` divided by the number of replicas leaves no room.",
+		Links:    []string{"https://pkg.go.dev/github.com/jackc/pgx/v5/pgxpool", "javascript:alert(1)"},
+	}
+}
+
+func poolHypothesis() *rules.Hypothesis {
+	subject := evidence.Entity{Service: "orders", Resource: "orders-db"}
+	f := &analyzers.Finding{
+		Kind: "pool.wait", Entity: subject, Value: 0.41, Unit: "s", Baseline: 0.001,
+		Text: "A request of orders waited 410 ms for one of 4 connections of orders-db; the pool was full for 97 % of the slow time.",
+		Refs: []evidence.Ref{
+			{Source: "prometheus", Query: `sum by (service) (rate(pgxpool_acquire_duration_seconds_total{service="orders"}[15s]))`},
+			{Source: "traces", Trace: "4bf92f3577b34da6a3ce929d0e0e4736"}, {Source: "traces", Trace: "00f067aa0ba902b700f067aa0ba902b7"}, {Source: "traces", Trace: "not hex"},
+		},
+		Charts: []analyzers.Chart{
+			{Title: "Connections of orders-db in use", Unit: "{connection}", Lines: []analyzers.Line{wave("in use", 90, 1.2, 3.9), wave("idle", 90, 2.8, 0.1)}, Limit: 4, LimitName: "pool size"},
+			{Title: "Time waited for a connection", Unit: "s", Lines: []analyzers.Line{wave("per request", 90, 0.001, 0.41)}},
+			{Title: "Active sessions in PostgreSQL by wait", Unit: "{session}", Stacked: true, Lines: []analyzers.Line{wave("CPU", 90, 0.5, 0.9), wave("Client:ClientRead", 90, 0.6, 2.1), wave("IO:DataFileRead", 90, 0.05, 0.3)}, Limit: 2, LimitName: "cores"},
+		},
+		Warnings: []string{"wait time is a mean over 15 s"},
+		Victims:  []evidence.Entity{{Service: "orders", Operation: "POST /orders"}, {Service: "gateway", Operation: "POST /api/orders"}},
+	}
+	flat := &analyzers.Finding{Kind: "db.statement.change", Entity: subject, Value: 1.04, Unit: "1", Baseline: 1, Text: "The mean of the statements did not change: 1.9 ms before, 2.0 ms now.",
+		Refs: []evidence.Ref{{Source: "postgres", Query: "select queryid, calls, total_exec_time\nfrom pg_stat_statements\norder by total_exec_time desc\nlimit 20"}}}
+	return &rules.Hypothesis{
+		Rule: poolRule(), Subject: subject, Score: 0.91, Fingerprint: "pool-saturation/orders/orders-db", Finding: f,
+		Impact: &analyzers.Impact{Operation: evidence.Entity{Service: "gateway", Operation: "POST /api/orders"}, Percentile: 0.95, Now: 0.81, Then: 0.24, Low: 0.5, High: 0.62, Method: "what-if on 312 traces"},
+		Account: []rules.Entry{
+			{Condition: rules.Condition{Finding: "pool.wait", Weight: 1}, For: true, Verdict: rules.Present, Strength: 1, Finding: f},
+			{Condition: rules.Condition{Finding: "pool.full", Weight: 0.6}, For: true, Verdict: rules.Present, Strength: 0.97, Text: "The pool was at its limit of 4 for 97 % of the slow time and 2 % of the rest."},
+			{Condition: rules.Condition{Finding: "db.statement.change", Weight: 0.5}, For: false, Verdict: rules.Absent, Strength: 0, Finding: flat},
+			{Condition: rules.Condition{Finding: "pool.timeouts", Weight: 0.2}, For: true, Verdict: rules.Unknown},
+		},
+		Remedy: []string{"Raise `pool_max_conns` of orders from 4 to 12: at 61 requests/s each holding a connection for 130 ms, 8 are needed and a half more for bursts.", "Then look at the next limit: PostgreSQL has 2 cores."},
+	}
+}
+
+func nPlusOneHypothesis() *rules.Hypothesis {
+	subject := evidence.Entity{Service: "catalog", Operation: "GET /products", Resource: "SELECT * FROM stock WHERE product_id = $1"}
+	return &rules.Hypothesis{
+		Rule:    &rules.Rule{ID: "n-plus-one", Title: "N+1: one call a row", Doc: "The service asks for each row of a list on its own, one after the other.", Verify: "Count the calls per request after the change: 2 instead of 41."},
+		Subject: subject, Score: 0.72, Fingerprint: "n-plus-one/catalog/1b2c", Remedy: []string{"Ask for all rows at once: `SELECT * FROM stock WHERE product_id = ANY($1)`, in `catalog/list.go:88`."},
+		Impact: &analyzers.Impact{Operation: evidence.Entity{Service: "gateway", Operation: "GET /api/products"}, Percentile: 0.95, Now: 0.312, Then: 0.098, Low: 0.18, High: 0.24, Method: "what-if on 88 traces"},
+		Account: []rules.Entry{
+			{Condition: rules.Condition{Finding: "calls.repeated", Weight: 1}, For: true, Verdict: rules.Present, Strength: 0.9, Finding: &analyzers.Finding{Kind: "calls.repeated", Value: 41, Unit: "{call}", Text: "41 equal calls a request, one after the other, in 96 % of the requests.",
+				Charts: []analyzers.Chart{{Title: "Calls per request", Unit: "{call}", Lines: []analyzers.Line{wave("stock by product", 45, 40, 41)}}}}},
+			{Condition: rules.Condition{Finding: "calls.parallel", Weight: 0.5}, For: false, Verdict: rules.Present, Strength: 0.3, Text: "3 % of the calls run side by side."},
+		},
+	}
+}
+
+func severalCauses() sample {
+	pool, n1 := poolHypothesis(), nPlusOneHypothesis()
+	slowDep := &rules.Hypothesis{Rule: &rules.Rule{ID: "slow-dependency", Title: "Slow dependency"}, Subject: evidence.Entity{Service: "gateway", Operation: "POST /api/orders", Resource: "orders"}, Score: 0.5}
+	swallowed := &rules.Hypothesis{Rule: &rules.Rule{ID: "queue-backlog", Title: "Queue backlog"}, Subject: evidence.Entity{Service: "orders"}}
+	pool.Explains = []*rules.Hypothesis{slowDep, swallowed}
+	return sample{
+		name: "several-causes",
+		bundle: &evidence.Bundle{
+			Version: "1.0.0", Window: sampleWindow(), Baseline: &evidence.Window{Start: sampleStart.Add(-time.Hour), End: sampleStart.Add(-59 * time.Minute)},
+			Sources: []evidence.Source{
+				{Name: "prometheus", Status: evidence.StatusOK, Target: "http://prometheus:9090", Version: "2.42.0", Requests: 121, Items: 412, Seconds: 1.31},
+				{Name: "traces", Status: evidence.StatusOK, Target: "http://jaeger:16686", Version: "1.76.0", Protocol: "gRPC api_v3", Requests: 31, Items: 24816, Seconds: 4.2, Notes: []string{"kept 1,500 of 4,210 traces, the slow ones in full"}},
+				{Name: "postgres", Status: evidence.StatusPartial, Target: "db:5432/shop", Version: "15.18", Items: 212, Seconds: 90.4},
+			},
+			Gaps:  []evidence.Gap{{Source: "postgres", Kinds: []evidence.Kind{evidence.PGIndexAdvice}, Reason: "the extension hypopg is not installed: hypothetical indexes could not be tried", Remedy: "`CREATE EXTENSION hypopg` in the database shop"}},
+			Loads: []evidence.LoadRun{sampleLoad()},
+		},
+		result: &analyzers.Result{
+			Facts: &analyzers.Facts{
+				Symptoms: []analyzers.Symptom{sampleSymptom("gateway", "POST /api/orders", 0.81, 0.13, true), sampleSymptom("gateway", "GET /api/products", 0.312, 0.09, true), sampleSymptom("payments", "POST /charge", 0.021, 0.02, false)},
+				Slow:     []analyzers.Symptom{sampleSymptom("gateway", "POST /api/orders", 0.81, 0.13, true), sampleSymptom("gateway", "GET /api/products", 0.312, 0.09, true)},
+			},
+			Skips: []analyzers.Skip{{Analyzer: "cpu-throttling", Missing: []evidence.Kind{evidence.CPUThrottledRatio}, Finds: []analyzers.Kind{"cpu.throttled"}}},
+		},
+		judged: &rules.Judgement{
+			Status: rules.CausesFound, Headline: "POST /api/orders p95 went from 130 ms to 810 ms; requests queue for 4 connections of orders-db, and a pool of 12 would save 570 ms.",
+			Causes:       []*rules.Hypothesis{pool, n1, slowDep},
+			Rejected:     []rules.Rejected{{Rule: "cpu-saturation", Subject: evidence.Entity{Resource: "node-1"}, Reason: "the node used 61 % of its 2 cores at most, below 85 %"}, {Rule: "missing-index", Subject: evidence.Entity{Resource: "order_items"}, Reason: "4 blocks a call: the statement is cheap"}},
+			Housekeeping: []*rules.Hypothesis{{Rule: &rules.Rule{ID: "oversized-resources", Title: "Unused index"}, Subject: evidence.Entity{Resource: "order_items_note_idx"}, Finding: &analyzers.Finding{Text: "No scan since the counters began; 18 MB and one write more for each row."}, Remedy: []string{"`DROP INDEX CONCURRENTLY order_items_note_idx`"}}},
+		},
+	}
+}
+
+func sampleLoad() evidence.LoadRun {
+	at := func(s int) int64 { return sampleStart.UnixMilli() + int64(s)*1000 }
+	return evidence.LoadRun{
+		Tool: "k6", Command: "k6 run shop.js", ExitCode: 99, Start: at(0), End: at(90),
+		Stages:   []evidence.Stage{{Name: "ramp", Start: at(0), End: at(30), Target: 60}, {Name: "plateau", Start: at(30), End: at(80), Target: 60}, {Name: "down", Start: at(80), End: at(90)}},
+		Requests: []evidence.LoadStat{{Count: 4800, Failed: 10, P50: 0.14, P95: 0.84, P99: 1.2, Max: 2.1}},
+		Checks:   []evidence.Threshold{{Metric: "http_req_duration", Expr: "p(95)<300"}},
+	}
+}
+
+func noProblem() sample {
+	s := sampleSymptom("gateway", "GET /api/products", 0.041, 0, false)
+	return sample{
+		name:   "no-problem",
+		bundle: &evidence.Bundle{Window: sampleWindow(), Sources: []evidence.Source{{Name: "prometheus", Status: evidence.StatusOK, Items: 10}, {Name: "traces", Status: evidence.StatusOK}, {Name: "postgres", Status: evidence.StatusOK}}, Loads: []evidence.LoadRun{{Tool: "locust"}}},
+		result: &analyzers.Result{Facts: &analyzers.Facts{Symptoms: []analyzers.Symptom{s}}},
+		judged: &rules.Judgement{Status: rules.NoProblem},
+	}
+}
+
+func inconclusive() sample {
+	lead := nPlusOneHypothesis()
+	lead.Score, lead.Impact = 0.31, nil
+	sym := sampleSymptom("catalog", "GET /products", 10, 0.2, true)
+	sym.P95Low, sym.P95High = 10, 0
+	return sample{
+		name: "inconclusive",
+		bundle: &evidence.Bundle{Window: sampleWindow(), Sources: []evidence.Source{{Name: "prometheus", Status: evidence.StatusOK, Items: 412}, {Name: "traces", Status: evidence.StatusFailed}},
+			Gaps: []evidence.Gap{{Source: "traces", Kinds: []evidence.Kind{evidence.Spans}, Reason: "connect to jaeger:16686: connection refused", Remedy: "check that the address is Jaeger's query port"}}},
+		result: &analyzers.Result{Facts: &analyzers.Facts{Symptoms: []analyzers.Symptom{sym}, Slow: []analyzers.Symptom{sym}}},
+		judged: &rules.Judgement{Status: rules.Inconclusive, Leads: []*rules.Hypothesis{lead}},
+	}
+}
+
+func unusable() sample {
+	return sample{
+		name:   "run-unusable",
+		bundle: &evidence.Bundle{Window: sampleWindow(), Gaps: []evidence.Gap{{Source: "load", Reason: "the generator dropped 31 % of its iterations", Remedy: "give it more virtual users"}}},
+		result: &analyzers.Result{},
+		judged: &rules.Judgement{Status: rules.RunUnusable, Headline: "The load generator could not keep up: 31 % of the iterations were dropped."},
+	}
+}
+
+// lonelySource has one source, no histograms, and numbers that are none.
+func lonelySource() sample {
+	sym := sampleSymptom("shop", "GET /", math.NaN(), math.Inf(1), true)
+	h := poolHypothesis()
+	h.Impact = nil
+	h.Finding.Charts[1].Lines[0].Values[3] = math.NaN()
+	return sample{
+		name:   "one-source",
+		bundle: &evidence.Bundle{Window: sampleWindow(), Sources: []evidence.Source{{Name: "postgres", Status: evidence.StatusOK, Subset: true, Notes: []string{"one snapshot only: counters speak for 3 h"}}}},
+		result: &analyzers.Result{Facts: &analyzers.Facts{Symptoms: []analyzers.Symptom{sym}, Slow: []analyzers.Symptom{sym}}},
+		judged: &rules.Judgement{Status: rules.CausesFound, Causes: []*rules.Hypothesis{h}},
+	}
+}
+
+// wide has n charts, each with three lines of 360 points.
+func wide(n int) sample {
+	s := severalCauses()
+	var causes []*rules.Hypothesis
+	for k := range (n + chartsPerCause - 1) / chartsPerCause {
+		h := poolHypothesis()
+		h.Subject.Resource = fmt.Sprintf("pool-%d", k)
+		h.Finding.Charts = nil
+		for c := range chartsPerCause {
+			h.Finding.Charts = append(h.Finding.Charts, analyzers.Chart{Title: fmt.Sprintf("chart %d.%d", k, c), Unit: "s", Lines: []analyzers.Line{wave("a", 360, 0.1, 0.5), wave("b", 360, 0.2, 0.9), wave(strings.Repeat("c", 30), 360, 0.3, 0.7)}})
+		}
+		causes = append(causes, h)
+	}
+	s.judged.Causes = causes
+	return s
+}

@@ -1,0 +1,279 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+	"github.com/culprit-rca/culprit/rules"
+)
+
+// Words that several formats share, so that they say the same.
+
+// scoreWord puts a score in a word. The steps are the report's own: a score is
+// not a probability.
+func scoreWord(s float64) string {
+	switch {
+	case s >= 0.8:
+		return "strong"
+	case s >= 0.6:
+		return "good"
+	case s >= 0.4:
+		return "moderate"
+	}
+	return "weak"
+}
+
+func scoreText(s float64) string { return fmt.Sprintf("%s, %.2f", scoreWord(s), s) }
+
+// statusWord names a verdict.
+func statusWord(r *Report) string {
+	switch r.Verdict.Status {
+	case rules.CausesFound:
+		if len(r.Causes) > 1 {
+			return fmt.Sprintf("%d causes found", len(r.Causes))
+		}
+		return "Cause found"
+	case rules.NoProblem:
+		return "No problem found"
+	case rules.RunUnusable:
+		return "Run not usable"
+	}
+	return "Not explained"
+}
+
+// coverageWord names the state of a source.
+func coverageWord(s evidence.Status) string {
+	switch s {
+	case evidence.StatusOK:
+		return "ok"
+	case evidence.StatusPartial:
+		return "partial"
+	case evidence.StatusFailed:
+		return "failed"
+	}
+	return "not seen"
+}
+
+// coverageDetail says in a few words what a source brought.
+func coverageDetail(c Coverage) string {
+	var parts []string
+	if c.Items > 0 {
+		parts = append(parts, thousands(c.Items)+" items")
+	}
+	if c.Seconds > 0 {
+		parts = append(parts, seconds(c.Seconds))
+	}
+	if n := len(c.Gaps); n == 1 {
+		parts = append(parts, "1 gap")
+	} else if n > 1 {
+		parts = append(parts, fmt.Sprintf("%d gaps", n))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func thousands(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// p95Text is a percentile with what is known of its error: "at least" where
+// it lies above the last bucket of the histogram.
+func p95Text(s Symptom) string {
+	switch {
+	case s.P95 == 0:
+		return "–"
+	case s.P95Low > 0 && s.P95High == 0:
+		return "≥ " + seconds(s.P95)
+	}
+	return seconds(s.P95)
+}
+
+// bucketText is the interval that the p95 is known to lie in.
+func bucketText(s Symptom) string {
+	if s.P95High <= s.P95Low {
+		return ""
+	}
+	return secondsRange(s.P95Low, s.P95High)
+}
+
+func orDash(v float64) string {
+	if v == 0 {
+		return "–"
+	}
+	return seconds(v)
+}
+
+func baselineText(s Symptom) string {
+	if s.BaselineP95 == nil {
+		return "–"
+	}
+	return seconds(*s.BaselineP95)
+}
+
+// savedText is the gain with its interval: 570 ms (500–620 ms).
+func savedText(i *Impact) string {
+	if i == nil {
+		return "not measured"
+	}
+	s := seconds(i.Saved)
+	if i.High > i.Low {
+		s += " (" + secondsRange(i.Low, i.High) + ")"
+	}
+	return s
+}
+
+// nowThen is the change in one sentence.
+func nowThen(i *Impact) string {
+	if i == nil {
+		return "What fixing it would buy could not be measured."
+	}
+	s := fmt.Sprintf("%s of %s: %s now, %s with this gone; saves %s", i.Percentile, i.Operation, seconds(i.Now), seconds(i.Then), seconds(i.Saved))
+	if i.High > i.Low {
+		s += fmt.Sprintf(" (95 %% interval %s)", secondsRange(i.Low, i.High))
+	}
+	if i.Share > 0 {
+		s += fmt.Sprintf(", %s of it", percent(i.Share))
+	}
+	return s + "."
+}
+
+// operationName is what a symptom is about.
+func operationName(s Symptom) string {
+	return evidence.Entity{Service: s.Service, Operation: s.Operation}.String()
+}
+
+// verdictMark is a sign for what one line of evidence says of the cause: it
+// supports it, speaks against it, or is not known. What speaks against and is
+// absent supports.
+func verdictMark(e Evidence) string {
+	switch {
+	case e.Verdict == "unknown":
+		return "?"
+	case (e.Verdict == "present") == e.For:
+		return "+"
+	}
+	return "−"
+}
+
+// pros and cons split an account by what was asked: signs that should be
+// there, and signs that should not.
+func (c Cause) pros() []Evidence {
+	return slices.DeleteFunc(slices.Clone(c.Evidence), func(e Evidence) bool { return !e.For })
+}
+
+func (c Cause) cons() []Evidence {
+	return slices.DeleteFunc(slices.Clone(c.Evidence), func(e Evidence) bool { return e.For })
+}
+
+// tally says how many of an account's lines support, oppose and are unknown.
+func (c Cause) tally() (support, against, unknown int) {
+	for _, e := range c.Evidence {
+		switch verdictMark(e) {
+		case "+":
+			support++
+		case "−":
+			against++
+		default:
+			unknown++
+		}
+	}
+	return
+}
+
+// gap is a gap with the source it belongs to.
+type gap struct {
+	Source string
+	Gap
+}
+
+func (r *Report) gaps() []gap {
+	var out []gap
+	for _, c := range r.Coverage {
+		for _, g := range c.Gaps {
+			out = append(out, gap{c.Source, g})
+		}
+	}
+	return out
+}
+
+func kindsText(kinds []evidence.Kind) string {
+	s := make([]string, len(kinds))
+	for i, k := range kinds {
+		s[i] = string(k)
+	}
+	return strings.Join(s, ", ")
+}
+
+// slowSpans is when the operation that a cause hurts was slow, or else when
+// the worst one was.
+func (r *Report) slowSpans(c *Cause) []Span {
+	if c != nil && c.Impact != nil {
+		for _, s := range r.Symptoms {
+			if s.Operation == c.Impact.Operation && (c.Impact.Service == "" || s.Service == c.Impact.Service) && len(s.SlowSpans) > 0 {
+				return s.SlowSpans
+			}
+		}
+	}
+	for _, s := range r.Symptoms {
+		if len(s.SlowSpans) > 0 {
+			return s.SlowSpans
+		}
+	}
+	return nil
+}
+
+// piece of a text: prose, or code between backticks.
+type piece struct {
+	Text string
+	Code bool
+}
+
+// pieces splits a text at its backticks. An odd one out is prose.
+func pieces(s string) []piece {
+	parts := strings.Split(s, "`")
+	if len(parts)%2 == 0 {
+		n := len(parts)
+		parts = append(parts[:n-2], parts[n-2]+"`"+parts[n-1])
+	}
+	var out []piece
+	for i, p := range parts {
+		if p != "" {
+			out = append(out, piece{p, i%2 == 1})
+		}
+	}
+	return out
+}
+
+// language of a query, for fences and labels.
+func language(source string) string {
+	switch source {
+	case "prometheus":
+		return "promql"
+	case "postgres":
+		return "sql"
+	}
+	return "text"
+}
+
+// coverageSign marks the state of a source for those who skim.
+func coverageSign(c Coverage) string {
+	switch c.Status {
+	case evidence.StatusOK:
+		return "✓"
+	case evidence.StatusPartial:
+		return "◐"
+	case evidence.StatusFailed:
+		return "✗"
+	}
+	return "○"
+}
+
+// accountSign is verdictMark with a shape that stands out in running text.
+func accountSign(e Evidence) string {
+	return map[string]string{"+": "✓", "−": "✗", "?": "?"}[verdictMark(e)]
+}

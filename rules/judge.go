@@ -1,0 +1,199 @@
+package rules
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"github.com/culprit-rca/culprit/analyzers"
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+// Bars that a hypothesis must clear to be called a cause.
+const (
+	minScore = 0.5
+	// minSaved: below 10 ms of p95 nobody feels a request get faster, and the
+	// error of histogram buckets is of that size.
+	minSaved = 0.010
+	// On a slow operation a cause must account for a tenth of its p95; on one
+	// that is not known to be slow (no baseline, within its objective) for a
+	// quarter: then the avoidable share is itself the symptom.
+	minShareSlow = 0.10
+	minShare     = 0.25
+	// noImpactCap caps a score whose gain could not be measured: the
+	// mechanism is there, that it hurts is not shown.
+	noImpactCap = 0.45
+)
+
+// Judge weighs every rule against every subject its finding names, and ranks
+// what is believed by expected gain times score.
+func (c *Catalogue) Judge(b *evidence.Bundle, r *analyzers.Result) *Judgement {
+	j := &Judgement{Notes: slices.Clone(c.Notes)}
+	var believed []*Hypothesis
+	for _, rule := range c.Rules {
+		for i := range r.Findings {
+			if f := &r.Findings[i]; f.Kind == rule.Subject {
+				if h := j.consider(rule, f, r); h != nil {
+					believed = append(believed, h)
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(believed, compareHypotheses)
+	j.Causes = nest(believed)
+	j.sortRest()
+	j.conclude(b, r)
+	return j
+}
+
+// consider weighs one hypothesis; nil when it is not believed, and then it
+// stands among the rejected, the leads or the housekeeping.
+func (j *Judgement) consider(rule *Rule, f *analyzers.Finding, r *analyzers.Result) *Hypothesis {
+	h := &Hypothesis{Rule: rule, Subject: f.Entity, Impact: f.Impact, Finding: f, Victims: f.Victims, Fingerprint: fingerprint(rule.ID, f.Entity)}
+	h.fillTexts()
+	reason := h.weigh(r)
+	if reason == "" {
+		reason = h.gainReason(r)
+	}
+	if reason == "" {
+		return h
+	}
+	j.Rejected = append(j.Rejected, Rejected{Rule: rule.ID, Subject: h.Subject, Reason: reason})
+	switch {
+	case h.Score >= minScore && h.Impact != nil:
+		j.Housekeeping = append(j.Housekeeping, h)
+	case h.Score >= minScore/2:
+		j.Leads = append(j.Leads, h)
+	}
+	return nil
+}
+
+func (h *Hypothesis) fillTexts() {
+	for _, text := range h.Rule.Remedy {
+		if line := fill(text, h.Finding.Facts); line != "" {
+			h.Remedy = append(h.Remedy, line)
+		}
+	}
+	h.Verify = fill(h.Rule.Verify, h.Finding.Facts)
+	h.NotWhen = fill(h.Rule.NotWhen, h.Finding.Facts)
+}
+
+// weigh fills the account and the score; a reason when the rule's own
+// conditions or the score reject it.
+func (h *Hypothesis) weigh(r *analyzers.Result) string {
+	needed := 1.0
+	reason := ""
+	for _, c := range h.Rule.When {
+		e := evaluate(c, h, r, true)
+		h.Account = append(h.Account, e)
+		needed = min(needed, e.Strength)
+		if e.Strength == 0 && reason == "" {
+			reason = e.rejection()
+		}
+	}
+	support := h.weighSupport(r)
+	h.Score = needed * (0.5 + 0.5*support) * h.weighAgainst(r)
+	if h.Impact == nil {
+		h.Score = min(h.Score, noImpactCap)
+	}
+	if reason == "" && h.Score < minScore {
+		reason = fmt.Sprintf("the evidence weighs %.2f, a cause needs %.2f", h.Score, minScore)
+		if h.Impact == nil {
+			reason += "; no request was seen to wait for it"
+		}
+	}
+	return reason
+}
+
+// weighSupport is the share, 0..1, of the weight in `for` that is borne out.
+// What is unknown bears nothing out: to see less never raises a score.
+func (h *Hypothesis) weighSupport(r *analyzers.Result) float64 {
+	if len(h.Rule.For) == 0 {
+		return 1
+	}
+	best, weight := map[string]float64{}, map[string]float64{}
+	for i, c := range h.Rule.For {
+		e := evaluate(c, h, r, true)
+		h.Account = append(h.Account, e)
+		group := cmp.Or(c.Group, fmt.Sprint(i))
+		best[group] = max(best[group], c.Weight*e.Strength)
+		weight[group] = max(weight[group], c.Weight)
+	}
+	var got, all float64
+	for i, c := range h.Rule.For { // in the rule's order: sums of floats depend on it
+		group := cmp.Or(c.Group, fmt.Sprint(i))
+		got, all = got+best[group], all+weight[group]
+		best[group], weight[group] = 0, 0
+	}
+	if all == 0 {
+		return 1
+	}
+	return got / all
+}
+
+// weighAgainst is the factor that contradicting evidence leaves of a score.
+// A witness that is missing counts as if it contradicted: it might have, and
+// to lose a witness must not raise a score.
+func (h *Hypothesis) weighAgainst(r *analyzers.Result) float64 {
+	left := 1.0
+	for _, c := range h.Rule.Against {
+		e := evaluate(c, h, r, false)
+		h.Account = append(h.Account, e)
+		if e.Verdict == Unknown {
+			e.Strength = 1
+		}
+		left *= 1 - c.Weight*e.Strength
+	}
+	return left
+}
+
+// gainReason says why the gain is too small to call this the cause, or "".
+func (h *Hypothesis) gainReason(r *analyzers.Result) string {
+	i := h.Impact
+	if i == nil {
+		return "" // the score is capped below the bar already
+	}
+	bar := minShare
+	if s := r.Facts.Symptom(i.Operation.Service, i.Operation.Operation); s != nil && s.Slow {
+		bar = minShareSlow
+	}
+	if i.Saved() < minSaved || i.Share() < bar {
+		return fmt.Sprintf("removing it would take the p%.0f of %s from %s to %s: too little to be what made the run slow", i.Percentile*100, i.Operation, milliseconds(i.Now), milliseconds(i.Then))
+	}
+	return ""
+}
+
+// gain orders causes: expected seconds saved at the tail, tempered by the
+// weight of evidence.
+func (h *Hypothesis) gain() float64 {
+	if h.Impact == nil {
+		return 0
+	}
+	return h.Impact.Saved() * h.Score
+}
+
+func compareHypotheses(x, y *Hypothesis) int {
+	return cmp.Or(cmp.Compare(y.gain(), x.gain()), cmp.Compare(y.Score, x.Score), cmp.Compare(x.Rule.ID, y.Rule.ID), x.Subject.Compare(y.Subject))
+}
+
+func (j *Judgement) sortRest() {
+	slices.SortStableFunc(j.Rejected, func(x, y Rejected) int {
+		return cmp.Or(cmp.Compare(x.Rule, y.Rule), x.Subject.Compare(y.Subject), cmp.Compare(x.Reason, y.Reason))
+	})
+	byScore := func(x, y *Hypothesis) int {
+		return cmp.Or(cmp.Compare(y.Score, x.Score), cmp.Compare(x.Rule.ID, y.Rule.ID), x.Subject.Compare(y.Subject))
+	}
+	slices.SortStableFunc(j.Leads, byScore)
+	slices.SortStableFunc(j.Housekeeping, byScore)
+}
+
+// fingerprint of a cause, stable across runs: what it is and where, no
+// numbers.
+func fingerprint(rule string, e evidence.Entity) string {
+	h := sha256.Sum256([]byte(rule + "\x00" + e.Service + "\x00" + e.Operation + "\x00" + e.Resource))
+	return hex.EncodeToString(h[:8])
+}
+
+func milliseconds(s float64) string { return fmt.Sprintf("%.0f ms", s*1000) }

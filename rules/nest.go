@@ -1,0 +1,54 @@
+package rules
+
+import (
+	"slices"
+)
+
+// nest puts victims under the cause that explains them, and further subjects
+// of one rule at one place under the strongest. The list comes ranked and
+// stays so.
+func nest(ranked []*Hypothesis) []*Hypothesis {
+	owner := make([]*Hypothesis, len(ranked))
+	for i, victim := range ranked {
+		for k, cause := range ranked {
+			if i != k && owner[k] == nil && (cause.explains(victim) || k < i && cause.same(victim)) && !owns(victim, cause, ranked, owner) {
+				owner[i] = cause
+				cause.Explains = append(cause.Explains, victim)
+				break
+			}
+		}
+	}
+	var top []*Hypothesis
+	for i, h := range ranked {
+		if owner[i] == nil {
+			top = append(top, h)
+		}
+	}
+	return top
+}
+
+// owns reports whether the would-be victim already explains its cause: the
+// first claim, of the higher rank, stands.
+func owns(victim, cause *Hypothesis, ranked, owner []*Hypothesis) bool {
+	i := slices.Index(ranked, cause)
+	return owner[i] == victim || slices.Contains(victim.Explains, cause)
+}
+
+// explains: the rule says that it can, both slow the same operation, and the
+// cause is of the victim's order of magnitude.
+func (h *Hypothesis) explains(victim *Hypothesis) bool {
+	if !slices.Contains(h.Rule.Explains, victim.Rule.ID) || h.gain() < 0.3*victim.gain() {
+		return false
+	}
+	for _, v := range victim.Victims {
+		if slices.Contains(h.Victims, v) {
+			return true
+		}
+	}
+	return h.Subject.Service != "" && h.Subject.Service == victim.Subject.Service
+}
+
+// same: one rule, one service, one operation: one cause in several places.
+func (h *Hypothesis) same(o *Hypothesis) bool {
+	return h.Rule == o.Rule && h.Subject.Service == o.Subject.Service && h.Subject.Operation == o.Subject.Operation && h.Subject.Service != ""
+}
