@@ -1,0 +1,241 @@
+package prometheus
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/culprit-rca/culprit/collectors"
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+// maxSeries are kept of one answer.
+const maxSeries = 20_000
+
+// run is one collection.
+type run struct {
+	*client
+	catalogue *catalogue
+	progress  collectors.Reporter
+	window    evidence.Window
+
+	build   build
+	have    map[string]bool // names on the server
+	found   []*match
+	grid    grid
+	queries []query
+	results []result
+	gaps    gapList
+	notes   noteList
+}
+
+// result is what a query gave.
+type result struct {
+	query
+	series     []evidence.Series
+	histograms []evidence.Histogram
+}
+
+func (c *Collector) newRun(w evidence.Window) *run {
+	c.client.requests.Store(0)
+	return &run{client: c.client, catalogue: c.catalogue, progress: c.progress, window: clamp(w, c.now())}
+}
+
+// heard keeps what the server had to say beside the data.
+func (r *run) heard(a answer) {
+	for _, w := range a.Warnings {
+		r.notes.add("the server warns: " + oneLine(w, 200))
+	}
+	for _, i := range a.Infos {
+		r.notes.add("the server notes: " + oneLine(i, 200))
+	}
+}
+
+// discover finds out what is there and plans the queries.
+func (r *run) discover(ctx context.Context) error {
+	r.progress(collectors.Event{Source: name, Text: "looking for metrics"})
+	names, err := r.metricNames(ctx, r.window)
+	if err != nil {
+		return err
+	}
+	if b, err := r.buildInfo(ctx); err == nil {
+		r.build = b
+	}
+	r.have = map[string]bool{}
+	for _, n := range names {
+		r.have[n] = true
+	}
+	if len(names) == 0 {
+		r.notes.add("the server has no metric in the window")
+	}
+	if err := r.match(ctx, names); err != nil {
+		return err
+	}
+	return r.plan(ctx)
+}
+
+// match joins the catalogue with what is there, down to the labels.
+func (r *run) match(ctx context.Context, names []string) error {
+	candidates := r.catalogue.matches(names)
+	var ask []string
+	for _, m := range candidates {
+		if n := m.probed(r.have); !slices.Contains(ask, n) {
+			ask = append(ask, n)
+		}
+	}
+	probes, err := r.probeSeries(ctx, ask)
+	if err != nil {
+		return err
+	}
+	for _, m := range candidates {
+		m.probe = probes[m.probed(r.have)]
+		if m.probe != nil && m.holds() {
+			r.found = append(r.found, m)
+		}
+	}
+	return nil
+}
+
+// holds reports whether the series have the labels that make them the
+// family's. A bare name with a quantile label is a summary, not a native
+// histogram.
+func (m *match) holds() bool {
+	for _, l := range slices.Concat(m.family.Labels, m.read.Labels) {
+		if !m.probe.has(l) {
+			return false
+		}
+	}
+	return !m.native || !m.probe.has("quantile")
+}
+
+// plan chooses steps and windows from the intervals of scraping and writes
+// the queries.
+func (r *run) plan(ctx context.Context) error {
+	byJob, err := r.intervals(ctx)
+	if err != nil {
+		return err
+	}
+	of := make([]time.Duration, len(r.found))
+	finest := time.Duration(0)
+	for i, m := range r.found {
+		if of[i], err = r.intervalOf(ctx, m, byJob); err != nil {
+			return err
+		}
+		if finest == 0 || of[i] < finest {
+			finest = of[i]
+		}
+	}
+	if finest == 0 {
+		finest = fallbackInterval
+	}
+	r.grid = newGrid(r.window, finest)
+	if r.grid.Step > max(finest, time.Second) {
+		r.notes.add(fmt.Sprintf("the window is read at steps of %s, coarser than the scrape interval of %s", promDuration(r.grid.Step), promDuration(finest)))
+	}
+	for i, m := range r.found {
+		m.window = rateWindow(of[i], r.grid)
+		if m.window > r.window.Duration() {
+			r.notes.add(fmt.Sprintf("%s is scraped every %s: too coarse for this window", m.family.Name, promDuration(of[i])))
+		}
+		r.queries = append(r.queries, m.queries(r.grid, r.have["up"])...)
+	}
+	return nil
+}
+
+// intervalOf a match is the longest of its jobs; what has no `up`, or brings
+// its own times, is looked at itself. Families share the answer per job.
+func (r *run) intervalOf(ctx context.Context, m *match, byJob map[string]time.Duration) (time.Duration, error) {
+	longest := time.Duration(0)
+	jobs := m.probe.values("job")
+	if len(jobs) == 0 {
+		jobs = []string{""}
+	}
+	for _, job := range jobs {
+		key := job
+		if m.family.About == aboutContainer {
+			key = "container of " + job
+		}
+		if _, ok := byJob[key]; !ok {
+			own, err := r.sampleInterval(ctx, m.probed(r.have), m.probe)
+			if err != nil {
+				return 0, err
+			}
+			byJob[key] = max(own, byJob[job])
+		}
+		longest = max(longest, byJob[key])
+	}
+	if longest == 0 {
+		longest = fallbackInterval
+	}
+	return longest, nil
+}
+
+// read runs the planned queries, a few at a time, and keeps the order of the
+// plan.
+func (r *run) read(ctx context.Context) {
+	r.results = make([]result, len(r.queries))
+	var (
+		wg   sync.WaitGroup
+		mu   sync.Mutex
+		done int
+	)
+	next := make(chan int)
+	for range cap(r.slots) {
+		wg.Go(func() {
+			for i := range next {
+				res, said, err := r.ask(ctx, r.queries[i])
+				mu.Lock()
+				done++
+				r.results[i] = res
+				r.keep(r.queries[i], said, err)
+				r.progress(collectors.Event{Source: name, Text: fmt.Sprintf("queried %d of %d", done, len(r.queries)), Done: done, Total: len(r.queries)})
+				mu.Unlock()
+			}
+		})
+	}
+	for i := range r.queries {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+}
+
+// ask runs one query and turns the answer into evidence.
+func (r *run) ask(ctx context.Context, q query) (result, answer, error) {
+	got, err := r.queryRange(ctx, q.text, r.grid, maxSeries)
+	if err != nil {
+		return result{query: q}, got, err
+	}
+	res := result{query: q}
+	switch {
+	case q.read.spec.Shape != shapeHistogram:
+		res.series = q.gather(got)
+		return res, got, nil
+	case q.native:
+		res.histograms = q.gatherNative(got)
+		return res, got, nil
+	}
+	var sums answer
+	if q.sum != "" {
+		if sums, err = r.queryRange(ctx, q.sum, r.grid, maxSeries); err != nil {
+			sums = answer{} // the buckets stand without their sum
+		}
+	}
+	res.histograms = q.gatherClassic(got, sums)
+	return res, got, nil
+}
+
+// keep notes what a query had to say and what it could not give.
+func (r *run) keep(q query, said answer, err error) {
+	r.heard(said)
+	if err != nil {
+		r.gaps.add(failureGap(q.read.Kind, err))
+	}
+	if said.Truncated {
+		r.gaps.add(evidence.Gap{Source: name, Kinds: []evidence.Kind{q.read.Kind},
+			Reason: fmt.Sprintf("more than %d series answered one query; the rest was left out", maxSeries),
+			Remedy: "point culprit at a smaller tenant or aggregate the metric with a recording rule"})
+	}
+}

@@ -1,0 +1,97 @@
+package prometheus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+// gapList joins gaps of the same reason.
+type gapList struct{ list []evidence.Gap }
+
+func (l *gapList) add(g evidence.Gap) {
+	for i := range l.list {
+		if l.list[i].Reason == g.Reason {
+			kinds := append(l.list[i].Kinds, g.Kinds...)
+			slices.Sort(kinds)
+			l.list[i].Kinds = slices.Compact(kinds)
+			return
+		}
+	}
+	l.list = append(l.list, g)
+}
+
+// noteList keeps each note once; queries end in any order, so it is sorted.
+type noteList struct{ seen map[string]bool }
+
+// maxNotes of one collection: a server may warn of every query.
+const maxNotes = 20
+
+func (l *noteList) add(text string) {
+	if l.seen == nil {
+		l.seen = map[string]bool{}
+	}
+	l.seen[text] = true
+}
+
+func (l *noteList) sorted() []string {
+	out := make([]string, 0, len(l.seen))
+	for n := range l.seen {
+		out = append(out, n)
+	}
+	slices.Sort(out)
+	if len(out) > maxNotes {
+		out = append(out[:maxNotes], fmt.Sprintf("and %d further notes", len(out)-maxNotes))
+	}
+	return out
+}
+
+// failureGap says why a kind could not be read and what would help.
+func failureGap(k evidence.Kind, err error) evidence.Gap {
+	g := evidence.Gap{Source: name, Kinds: []evidence.Kind{k}, Reason: err.Error(), Remedy: "look at the server's log and run again"}
+	var refused *statusError
+	switch {
+	case errors.Is(err, errBudget):
+		g.Remedy = "allow more queries"
+	case errors.Is(err, context.Canceled):
+		g.Reason, g.Remedy = "the collection was interrupted", "let it finish"
+	case errors.Is(err, context.DeadlineExceeded):
+		g.Remedy = "choose a shorter window or a longer timeout"
+	case errors.As(err, &refused) && refused.Status == http.StatusUnprocessableEntity:
+		g.Remedy = "choose a shorter window, or raise the server's limits on queries"
+	}
+	return g
+}
+
+// isBadData reports whether the server did not like the parameters.
+func isBadData(err error) bool {
+	var refused *statusError
+	return errors.As(err, &refused) && refused.Status == http.StatusBadRequest
+}
+
+// unseen adds a gap for each class that matters and was not found.
+func (r *run) unseen(b *evidence.Bundle) {
+	for _, cl := range r.catalogue.classes {
+		r.unseenOf(cl, b.Has)
+	}
+}
+
+// unseenOf adds the gaps of a class. What the catalogue says to matter only
+// beside something else, or is shown by what is at work and has nothing to
+// show, is a note: it does not apply, which is not the same as healthy.
+func (r *run) unseenOf(cl *class, has func(evidence.Kind) bool) {
+	for _, u := range cl.Unseen {
+		switch {
+		case slices.ContainsFunc(u.Kinds, has):
+		case slices.ContainsFunc(u.Proof, func(n string) bool { return r.have[n] }):
+			r.notes.add(cl.Title + ": does not apply: " + u.Absent)
+		case len(u.Given) > 0 && !slices.ContainsFunc(u.Given, has):
+		default:
+			r.gaps.add(evidence.Gap{Source: name, Kinds: u.Kinds, Reason: u.Reason, Remedy: u.Remedy})
+		}
+	}
+}

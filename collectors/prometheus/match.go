@@ -1,0 +1,155 @@
+package prometheus
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+// match is a read of the catalogue found on the server, under the names and
+// with the labels that it has there.
+type match struct {
+	family *family
+	read   *read
+	prefix string
+	names  []string // as the server spells them: of read.Metric, then of read.With
+	base   string   // of a histogram, without _bucket
+	sum    string   // of a classic histogram: its _sum, "" where there is none
+	native bool     // a native histogram
+	probe  *probe
+	window time.Duration // of rates
+}
+
+// probed is the metric whose series stand for the match: a classic
+// histogram's count says as much as its buckets and is a tenth of them.
+func (m *match) probed(have map[string]bool) string {
+	if count := m.base + "_count"; m.base != "" && !m.native && have[count] {
+		return count
+	}
+	return m.names[0]
+}
+
+// matches finds every read of the catalogue among the server's names, the
+// preferred families first.
+func (c *catalogue) matches(names []string) []*match {
+	have := make(map[string]bool, len(names))
+	for _, n := range names {
+		have[n] = true
+	}
+	index := indexNames(c.knownNames(), names)
+	var out []*match
+	for _, cl := range c.classes {
+		for i := range cl.Families {
+			f := &cl.Families[i]
+			for j := range f.Reads {
+				out = append(out, f.matches(&f.Reads[j], index, have)...)
+			}
+		}
+	}
+	return closest(out)
+}
+
+// knownNames of all metrics, as they appear on the wire.
+func (c *catalogue) knownNames() map[string]bool {
+	known := map[string]bool{}
+	for _, cl := range c.classes {
+		for _, f := range cl.Families {
+			for _, r := range f.Reads {
+				for _, n := range slices.Concat(r.names...) {
+					known[n] = true
+					if r.spec.Shape == shapeHistogram {
+						known[n+"_bucket"] = true
+					}
+				}
+			}
+		}
+	}
+	return known
+}
+
+func (f *family) matches(r *read, index nameIndex, have map[string]bool) []*match {
+	if r.spec.Shape == shapeHistogram {
+		return f.histograms(r, index, have)
+	}
+	var out []*match
+	taken := map[string]bool{}
+	for _, name := range r.names[0] {
+		for _, h := range index[name] {
+			if taken[h.prefix] || !f.means(h) {
+				continue
+			}
+			if m, ok := f.complete(r, h, index); ok {
+				taken[h.prefix] = true
+				out = append(out, m)
+			}
+		}
+	}
+	return out
+}
+
+// complete finds the other metrics of a read under the same prefix.
+func (f *family) complete(r *read, h hit, index nameIndex) (*match, bool) {
+	m := &match{family: f, read: r, prefix: h.prefix, names: []string{h.actual}}
+	for _, with := range r.names[1:] {
+		actual, ok := index.find(with, h.prefix)
+		if !ok {
+			return nil, false
+		}
+		m.names = append(m.names, actual)
+	}
+	return m, true
+}
+
+// histograms are met as classic ones, by their buckets, and as native ones,
+// by the bare name. A fleet in the middle of a change has both.
+func (f *family) histograms(r *read, index nameIndex, have map[string]bool) []*match {
+	var out []*match
+	for _, name := range r.names[0] {
+		for _, h := range index[name] {
+			if f.means(h) {
+				out = append(out, &match{family: f, read: r, prefix: h.prefix, names: []string{h.actual}, base: h.actual, native: true})
+			}
+		}
+		for _, h := range index[name+"_bucket"] {
+			if !f.means(h) {
+				continue
+			}
+			m := &match{family: f, read: r, prefix: h.prefix, names: []string{h.actual}, base: strings.TrimSuffix(h.actual, "_bucket")}
+			if have[m.base+"_sum"] {
+				m.sum = m.base + "_sum"
+			}
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// means reports whether a name belongs to the family.
+func (f *family) means(h hit) bool {
+	if h.prefix != "" && !f.Prefix {
+		return false
+	}
+	return f.not == nil || !f.not.MatchString(normalise(h.actual))
+}
+
+// closest keeps, of the reads that found the same kind in the same metric,
+// those that know most of its name: http_request_duration_seconds behind a
+// prefix is not what request_duration_seconds means.
+func closest(all []*match) []*match {
+	type key struct {
+		kind evidence.Kind
+		name string
+	}
+	shortest := map[key]int{}
+	for _, m := range all {
+		k := key{m.read.Kind, m.names[0]}
+		if n, ok := shortest[k]; !ok || len(m.prefix) < n {
+			shortest[k] = len(m.prefix)
+		}
+	}
+	return slices.DeleteFunc(all, func(m *match) bool {
+		return len(m.prefix) > shortest[key{m.read.Kind, m.names[0]}]
+	})
+}
