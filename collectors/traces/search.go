@@ -1,0 +1,325 @@
+package traces
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/bits"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/culprit-rca/culprit/collectors"
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+const (
+	atOnce       = 3   // requests
+	perOperation = 400 // traces of one root operation
+	maxTargets   = 60  // root operations searched
+	maxSlices    = 12  // of the window
+	pilotDepth   = 20
+	tailFrom     = 0.9 // quantile of an operation's durations from which the slow band begins
+	tailLeast    = 10  // durations needed to know that quantile
+)
+
+// search is one sampling of a store: a pilot finds the root operations, then
+// every operation is asked for in every slice of the window, first whatever
+// comes, then the slow ones. One large query would give the newest traces, or
+// whatever the store's index puts first.
+type search struct {
+	cfg     *Config
+	store   store
+	builder *builder
+	meter   *meter
+
+	mu      sync.Mutex
+	sample  sample
+	targets []*target
+	failed  int   // requests
+	err     error // the first of theirs
+	stopped error // why the search ended before its plan
+	notes   []string
+}
+
+// target is one root operation.
+type target struct {
+	service, operation string // as the store spells them
+	name               string // of its spans, once normalised
+	pilot              int    // traces of it in the pilot
+	base               []int64
+	drawn              []draw
+	cut                []bool // per slice: there was more than was asked for
+	threshold          int64  // ns, where the slow band begins; 0 unknown
+}
+
+// draw is one trace kept for a target.
+type draw struct {
+	trace    evidence.TraceID
+	duration int64
+}
+
+func newSearch(cfg *Config, st store, b *builder, m *meter) *search {
+	s := &search{cfg: cfg, store: st, builder: b, meter: m}
+	s.sample = sample{maxTraces: cfg.MaxTraces, maxSpans: cfg.MaxSpans, seen: map[evidence.TraceID]bool{}}
+	return s
+}
+
+// run carries out the plan. The error is non-nil only if nothing was learned.
+func (s *search) run(ctx context.Context, w evidence.Window) error {
+	services, err := s.services(ctx)
+	if err != nil {
+		return err
+	}
+	s.pilot(ctx, services, w)
+	if len(s.targets) == 0 && s.err != nil {
+		return s.err
+	}
+	p := newPlan(w, len(s.targets), s.cfg.MaxTraces)
+	s.each(ctx, "sampled", p.baseJobs(s.targets), s.draw)
+	s.aim()
+	s.each(ctx, "sampled slow", p.tailJobs(s.targets), s.drawSlow)
+	if len(s.sample.spans) == 0 && s.err != nil {
+		return s.err
+	}
+	return nil
+}
+
+// services lists what to search: those configured, or all but the store's own.
+func (s *search) services(ctx context.Context) ([]string, error) {
+	if len(s.cfg.Services) > 0 {
+		return s.cfg.Services, nil
+	}
+	all, err := s.store.Services(ctx)
+	if err != nil {
+		return nil, err
+	}
+	others := slices.DeleteFunc(slices.Clone(all), isObserver)
+	if len(others) == 0 {
+		others = all
+	}
+	slices.Sort(others)
+	return others, nil
+}
+
+// isObserver tells the trace store's own service: its traces are of our
+// searching, not of the load.
+func isObserver(service string) bool {
+	return slices.Contains([]string{"jaeger", "jaeger-query", "jaeger-all-in-one", "jaeger-collector", "tempo", "tempo-all", "zipkin-server"}, service)
+}
+
+// pilot finds the root operations: a few traces of every service tell which
+// services requests enter by, whose server operations are then the targets.
+func (s *search) pilot(ctx context.Context, services []string, w evidence.Window) {
+	jobs := make([]job, len(services))
+	for i, service := range services {
+		jobs[i] = job{query: query{service: service, window: w, depth: pilotDepth}}
+	}
+	counts := map[[2]string]int{} // service and span name of roots
+	s.each(ctx, "looked at", jobs, func(j job, traces []found) {
+		for _, t := range traces {
+			for _, r := range t.entries(j.service, len(s.cfg.Services) > 0) {
+				counts[[2]string{r.Service, r.Name}]++
+			}
+		}
+	})
+	for _, service := range services {
+		s.addTargets(ctx, service, counts)
+	}
+	slices.SortFunc(s.targets, func(a, b *target) int {
+		return cmp.Or(cmp.Compare(b.pilot, a.pilot), cmp.Compare(a.service, b.service), cmp.Compare(a.operation, b.operation))
+	})
+	if len(s.targets) > maxTargets {
+		s.notes = append(s.notes, fmt.Sprintf("%d of %d root operations were searched, the most frequent", maxTargets, len(s.targets)))
+		s.targets = s.targets[:maxTargets]
+	}
+}
+
+// entries are the spans of a service by which a request enters what is
+// searched: roots of traces; where services are configured, their server spans.
+func (t *found) entries(service string, configured bool) []*evidence.Span {
+	var out []*evidence.Span
+	for _, r := range t.roots() {
+		if r.Service == service {
+			out = append(out, r)
+		}
+	}
+	for i := range t.spans {
+		if sp := &t.spans[i]; configured && sp.Service == service && sp.Kind == evidence.KindServer {
+			out = append(out, sp)
+		}
+	}
+	return out
+}
+
+// addTargets takes the operations of a service by which requests enter: those
+// the pilot saw, and its other server operations.
+func (s *search) addTargets(ctx context.Context, service string, counts map[[2]string]int) {
+	if !slices.ContainsFunc(pairs(counts), func(p [2]string) bool { return p[0] == service }) {
+		return
+	}
+	operations, err := s.store.Operations(ctx, service)
+	s.note(err)
+	for _, o := range operations {
+		s.builder.Lock()
+		name := s.builder.name(o.name)
+		s.builder.Unlock()
+		n := counts[[2]string{service, name}]
+		if n > 0 || o.kind == "server" || o.kind == "consumer" {
+			s.addTarget(&target{service: service, operation: o.name, name: name, pilot: n})
+		}
+	}
+}
+
+// addTarget drops a second spelling of an operation, as of one with two kinds.
+func (s *search) addTarget(t *target) {
+	same := func(o *target) bool { return o.service == t.service && o.operation == t.operation }
+	if !slices.ContainsFunc(s.targets, same) {
+		s.targets = append(s.targets, t)
+	}
+}
+
+func pairs(counts map[[2]string]int) [][2]string {
+	var out [][2]string
+	for p := range counts {
+		out = append(out, p)
+	}
+	return out
+}
+
+// note keeps the first error of a request that was not the end of the search.
+func (s *search) note(err error) {
+	if err == nil {
+		return
+	}
+	s.failed++
+	if s.err == nil {
+		s.err = err
+	}
+}
+
+// job is one search request.
+type job struct {
+	query
+	target *target
+	slice  int
+}
+
+// each runs jobs, a few at once, and takes their traces in one after another.
+// What arrived before an error is used.
+func (s *search) each(ctx context.Context, doing string, jobs []job, take func(job, []found)) {
+	next := make(chan job)
+	var workers sync.WaitGroup
+	done := 0
+	for range atOnce {
+		workers.Go(func() {
+			for j := range next {
+				spans, err := s.store.Search(ctx, j.query)
+				s.mu.Lock()
+				s.settle(ctx, err)
+				take(j, byTrace(spans))
+				done++
+				s.cfg.Progress(collectors.Event{Source: "traces", Text: fmt.Sprintf("%s %d of %d, %d spans", doing, done, len(jobs), len(s.sample.spans)), Done: done, Total: len(jobs)})
+				s.mu.Unlock()
+			}
+		})
+	}
+	for _, j := range jobs {
+		if s.ended() {
+			break
+		}
+		next <- j
+	}
+	close(next)
+	workers.Wait()
+}
+
+// settle files the error of a request: some end the search, others are counted.
+func (s *search) settle(ctx context.Context, err error) {
+	switch {
+	case err == nil:
+	case errors.Is(err, errSuffering), errors.Is(err, errBytes):
+		s.stopped = cmp.Or(s.stopped, err)
+	case ctx.Err() != nil:
+		s.stopped = cmp.Or(s.stopped, fmt.Errorf("stopped: %w", context.Cause(ctx)))
+		s.note(err)
+	default:
+		s.note(err)
+	}
+}
+
+func (s *search) ended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopped != nil || s.sample.full()
+}
+
+// plan divides the window and the budget of traces.
+type plan struct {
+	slices     []evidence.Window // in an order that spreads over the window from the start
+	base, tail int               // traces asked for, a slice and target
+}
+
+// newPlan gives each target its share of the traces, two thirds to what comes
+// and one third to what is slow.
+func newPlan(w evidence.Window, targets, maxTraces int) plan {
+	share := min(perOperation, max(maxTraces/max(targets, 1), 6))
+	n := int64(min(maxSlices, share/6))
+	step := w.Duration() / time.Duration(n)
+	var p plan
+	for _, i := range spread(int(n)) {
+		from := w.Start.Add(time.Duration(i) * step)
+		to := from.Add(step)
+		if i == int(n)-1 {
+			to = w.End
+		}
+		p.slices = append(p.slices, evidence.Window{Start: from, End: to})
+	}
+	p.base = max(1, share*2/3/int(n))
+	p.tail = max(1, share/3/int(n))
+	return p
+}
+
+// spread orders 0..n-1 by van der Corput's sequence in base 2, so that any
+// beginning of the order covers the whole evenly.
+func spread(n int) []int {
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Compare(bits.Reverse32(uint32(a)), bits.Reverse32(uint32(b)))
+	})
+	return order
+}
+
+// baseJobs asks every target in every slice, slice by slice, so that a search
+// that is cut short has seen all targets.
+func (p plan) baseJobs(targets []*target) []job {
+	var out []job
+	for _, t := range targets {
+		t.cut = make([]bool, len(p.slices))
+	}
+	for i, w := range p.slices {
+		for _, t := range targets {
+			out = append(out, job{query: query{service: t.service, operation: t.operation, window: w, depth: p.base}, target: t, slice: i})
+		}
+	}
+	return out
+}
+
+// tailJobs asks for the slow ones wherever there was more than was asked for.
+func (p plan) tailJobs(targets []*target) []job {
+	var out []job
+	for i, w := range p.slices {
+		for _, t := range targets {
+			if t.threshold == 0 || !t.cut[i] {
+				continue
+			}
+			q := query{service: t.service, operation: t.operation, window: w, depth: p.tail, slower: time.Duration(t.threshold)}
+			out = append(out, job{query: q, target: t, slice: i})
+		}
+	}
+	return out
+}

@@ -1,0 +1,136 @@
+package traces
+
+import (
+	"fmt"
+	"hash/fnv"
+	"regexp"
+	"strings"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+// statement is what is kept of a query's text.
+type statement struct {
+	text   string // normal form, at most maxValueBytes
+	key    string
+	params string // hash of its literals, "" without any
+	verb   string
+	table  string // where there is exactly one
+}
+
+// sqlSystems are those of db.system.name that speak SQL; an unset or unlisted
+// system counts when the text begins as SQL does.
+var sqlSystems = map[string]bool{
+	"postgresql": true, "mysql": true, "mariadb": true, "microsoft.sql_server": true, "oracle.db": true, "sqlite": true, "cockroachdb": true,
+	"clickhouse": true, "aws.redshift": true, "gcp.spanner": true, "ibm.db2": true, "sap.hana": true, "other_sql": true, "h2database": true, "hsqldb": true, "trino": true, "tidb": true,
+}
+
+var sqlStart = regexp.MustCompile(`(?i)^\s*(/\*.*?\*/\s*)*(--[^\n]*\n\s*)*(select|insert|update|delete|with|merge|begin|commit|rollback|call|truncate|create|alter|drop|copy|values|explain|set|show|lock|declare|fetch|do|savepoint|start|execute|prepare|vacuum|analyze)\b`)
+
+// statement reads the text of a query, whatever its language, and removes
+// everything that may be data.
+func (b *builder) statement(system, text string) statement {
+	if st, ok := b.statements[text]; ok {
+		return st
+	}
+	var st statement
+	if sqlSystems[system] || sqlStart.MatchString(text) {
+		st = b.sql(text)
+	} else {
+		st = b.command(text)
+	}
+	if len(b.statements) < maxStatements {
+		b.statements[strings.Clone(text)] = st
+	}
+	return st
+}
+
+func (b *builder) sql(text string) (st statement) {
+	st.text, st.key = evidence.NormalizeSQL(text)
+	st.verb = evidence.SQLVerb(text)
+	if tables := evidence.SQLTables(text); len(tables) == 1 {
+		st.table = tables[0]
+	}
+	if literals := evidence.SQLLiterals(text); len(literals) > 0 {
+		st.params = b.hash(literals...)
+	}
+	return st
+}
+
+var (
+	commandWord = regexp.MustCompile(`^[A-Za-z][A-Za-z.]{0,24}$`)
+	keyPrefix   = regexp.MustCompile(`^[A-Za-z][A-Za-z_.-]{0,30}:`)
+)
+
+// command reads what is not SQL: Redis and its like. It keeps the command and
+// the leading word of the key ("get product:?"), which is a name by
+// convention; all else may be data. A document (MongoDB, Elasticsearch) keeps
+// nothing but its hash.
+func (b *builder) command(text string) (st statement) {
+	words := strings.Fields(text)
+	st.params = b.hash(text)
+	if len(words) == 0 || !commandWord.MatchString(words[0]) {
+		st.text = "?"
+	} else {
+		st.verb = strings.ToUpper(words[0])
+		st.text = strings.ToLower(words[0])
+		if len(words) > 1 {
+			st.text += " " + keyPrefix.FindString(words[1]) + "?"
+		}
+	}
+	h := fnv.New64a()
+	h.Write([]byte(st.text))
+	st.key = fmt.Sprintf("%016x", h.Sum64())
+	return st
+}
+
+var (
+	namePrefix = regexp.MustCompile(`^(query|prepare|batch query|exec|copy_from|sql) `)
+	idSegment  = regexp.MustCompile(`^([0-9]+|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27,}|[0-9a-fA-F]{16,}|[0-9A-HJKMNP-TV-Z]{26}|.*@.*|.*[0-9].*[0-9].*[0-9].*[0-9].*)$`)
+)
+
+// name gives a span's name without data: some instrumentation names spans
+// after the whole statement, or after the path with its ids.
+func (b *builder) name(raw string) string {
+	if kept, ok := b.strings.seen["\x00"+raw]; ok {
+		return kept
+	}
+	name := raw
+	prefix := namePrefix.FindString(raw)
+	switch statement := raw[len(prefix):]; {
+	case strings.ContainsAny(statement, "='$?*(") && sqlStart.MatchString(statement):
+		normal, _ := evidence.NormalizeSQL(statement)
+		name = prefix + normal
+	case strings.Contains(raw, "/"):
+		name = pathTemplate(raw)
+	}
+	return b.strings.put("\x00"+raw, name)
+}
+
+// pathOf cuts scheme, host, query and fragment off a URL.
+func pathOf(url string) string {
+	if _, rest, ok := strings.Cut(url, "://"); ok {
+		slash := strings.IndexAny(rest, "/?#")
+		if slash < 0 {
+			return "/"
+		}
+		url = rest[slash:]
+	}
+	return url
+}
+
+// pathTemplate replaces the segments of a path that look like ids (numbers,
+// UUIDs, long hexadecimal, ULIDs, addresses, four digits or more) by {id}, and
+// drops query and fragment.
+func pathTemplate(path string) string {
+	if end := strings.IndexAny(path, "?#"); end >= 0 {
+		path = path[:end]
+	}
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		if i > 0 && idSegment.MatchString(s) {
+			segments[i] = "{id}"
+		}
+	}
+	return strings.Join(segments, "/")
+}

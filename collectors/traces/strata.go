@@ -1,0 +1,151 @@
+package traces
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+// draw takes the traces of one slice, whatever their duration.
+func (s *search) draw(j job, traces []found) {
+	t := j.target
+	t.cut[j.slice] = len(traces) >= j.depth
+	for _, tr := range traces {
+		if ns, ok := tr.longest(t.service, t.name); ok {
+			t.base = append(t.base, ns)
+		}
+		s.keep(t, tr)
+	}
+}
+
+// drawSlow takes the traces of the slow band. Some stores ignore a predicate:
+// what is not slow is left.
+func (s *search) drawSlow(j job, traces []found) {
+	for _, tr := range traces {
+		if ns, _ := tr.longest(j.target.service, j.target.name); ns >= j.target.threshold {
+			s.keep(j.target, tr)
+		}
+	}
+}
+
+func (s *search) keep(t *target, tr found) {
+	if s.sample.keep(tr) {
+		ns, _ := tr.longest(t.service, t.name)
+		t.drawn = append(t.drawn, draw{tr.id, ns})
+	}
+}
+
+// aim sets where the slow band begins, for those targets of which the first
+// round could not see all.
+func (s *search) aim() {
+	for _, t := range s.targets {
+		if len(t.base) < tailLeast || !slices.Contains(t.cut, true) {
+			continue
+		}
+		slices.Sort(t.base)
+		t.threshold = t.base[int(tailFrom*float64(len(t.base)))]
+	}
+}
+
+// weights says how many requests each trace of a target speaks for, relative
+// to the target's others (mean 1): the slow band was drawn more densely, and
+// its true share is that among the traces drawn without regard to duration.
+func (t *target) weights() []evidence.TraceWeight {
+	if t.threshold == 0 || len(t.base) == 0 || len(t.drawn) == 0 {
+		return nil
+	}
+	isSlow := func(ns int64) bool { return ns >= t.threshold }
+	share := 0.0
+	for _, ns := range t.base {
+		if isSlow(ns) {
+			share += 1 / float64(len(t.base))
+		}
+	}
+	slow := 0
+	for _, d := range t.drawn {
+		if isSlow(d.duration) {
+			slow++
+		}
+	}
+	n, rest := float64(len(t.drawn)), len(t.drawn)-slow
+	if slow == 0 || rest == 0 {
+		return nil
+	}
+	var out []evidence.TraceWeight
+	for _, d := range t.drawn {
+		w := evidence.TraceWeight{Trace: d.trace, Weight: (1 - share) * n / float64(rest), Stratum: "base"}
+		if isSlow(d.duration) {
+			w.Weight, w.Stratum = share*n/float64(slow), "tail"
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+// bundle is the account of the search.
+func (s *search) bundle(w evidence.Window) *evidence.Bundle {
+	b := &evidence.Bundle{Window: w, Spans: s.sample.spans}
+	for _, t := range s.targets {
+		b.Weights = append(b.Weights, t.weights()...)
+	}
+	src := evidence.Source{Name: "traces", Status: evidence.StatusOK, Target: redacted(s.cfg.URL), Protocol: s.store.Protocol(),
+		Requests: s.meter.requests, Items: len(b.Spans)}
+	src.Notes = append(s.notes, s.limits()...)
+	src.Notes = append(src.Notes, s.builder.dropped()...)
+	if s.stopped != nil || s.failed > 0 {
+		src.Status = evidence.StatusPartial
+		b.Gaps = append(b.Gaps, s.gap())
+	}
+	if len(b.Spans) == 0 {
+		src.Status = evidence.StatusPartial
+		b.Gaps = append(b.Gaps, noTraces("the store has no traces in the window"))
+	}
+	b.Sources = []evidence.Source{src}
+	return b
+}
+
+// limits tells which bounds bit and what the search cost.
+func (s *search) limits() []string {
+	var out []string
+	cut := 0
+	for _, t := range s.targets {
+		if slices.Contains(t.cut, true) {
+			cut++
+		}
+	}
+	if cut > 0 {
+		out = append(out, fmt.Sprintf("%d of %d root operations had more traces than were asked for: the sample is even over time, the slow tenth is drawn more densely and weighted back", cut, len(s.targets)))
+	}
+	if s.sample.refused > 0 {
+		out = append(out, fmt.Sprintf("%d traces found no room: the bounds are %d traces and %d spans", s.sample.refused, s.sample.maxTraces, s.sample.maxSpans))
+	}
+	if s.meter.backoffs > 0 {
+		out = append(out, fmt.Sprintf("the server asked for patience %d times", s.meter.backoffs))
+	}
+	return append(out, fmt.Sprintf("read %.1f MB in %d requests", float64(s.meter.bytes)/1e6, s.meter.requests))
+}
+
+func (s *search) gap() evidence.Gap {
+	g := evidence.Gap{Source: "traces", Kinds: []evidence.Kind{evidence.Spans}}
+	if s.stopped != nil {
+		g.Reason = "the search " + s.stopped.Error()
+		g.Remedy = "the traces that were read are used; for more, name the services of interest, shorten the window, or give the trace store more resources"
+		return g
+	}
+	g.Reason = fmt.Sprintf("%d of %d requests failed, the first with: %v", s.failed, s.meter.requests, s.err)
+	g.Remedy = "the traces that were read are used; for all of them, mend what the error names and collect again"
+	return g
+}
+
+// dropped tells what could not be used.
+func (b *builder) dropped() []string {
+	var out []string
+	if b.untimed > 0 {
+		out = append(out, fmt.Sprintf("%d spans without a start or an end were dropped", b.untimed))
+	}
+	if b.misnamed > 0 {
+		out = append(out, fmt.Sprintf("%d spans without a usable id were dropped", b.misnamed))
+	}
+	return out
+}
