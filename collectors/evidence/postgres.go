@@ -15,8 +15,9 @@ type Postgres struct {
 	Activity   []WaitSample   `json:"activity,omitempty"`
 	Blocking   []BlockEdge    `json:"blocking,omitempty"`
 	Advice     []IndexAdvice  `json:"advice,omitempty"`
-	Ticks      int            `json:"ticks,omitempty"`  // samples of pg_stat_activity taken in the window
-	Tick       float64        `json:"tick_s,omitempty"` // s between them
+	Ticks      int            `json:"ticks,omitempty"`   // samples of pg_stat_activity taken in the window
+	Refused    int            `json:"refused,omitempty"` // samples that failed because the server had too many connections
+	Tick       float64        `json:"tick_s,omitempty"`  // s between them
 }
 
 // PGServer is what does not change during a run.

@@ -1,0 +1,227 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// server is a real PostgreSQL of a test's own, on a free loopback port.
+type server struct {
+	t    *testing.T
+	bin  string
+	data string
+	port int
+	cred *syscall.Credential
+	cmd  *exec.Cmd
+	env  []string
+}
+
+const debianBin = "/usr/lib/postgresql/15/bin"
+
+// startServer starts PostgreSQL 15 with extra lines of configuration. It skips
+// where there is none, and fails on CI.
+func startServer(t *testing.T, lines ...string) *server {
+	t.Helper()
+	return startServerAt(t, debianBin, nil, lines...)
+}
+
+func startServerAt(t *testing.T, bin string, env []string, lines ...string) *server {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(bin, "initdb")); err != nil {
+		missing(t, "no PostgreSQL in "+bin+": apt-get install postgresql-15 postgresql-15-hypopg")
+	}
+	s := &server{t: t, bin: bin, data: filepath.Join(t.TempDir(), "data"), env: append(os.Environ(), env...)}
+	s.owner()
+	s.run("initdb", "-D", s.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+	s.port = freePort(t)
+	s.configure(lines)
+	s.start()
+	t.Cleanup(s.stop)
+	return s
+}
+
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
+
+// owner finds whom to run as: PostgreSQL refuses root. Parents of the data
+// directory have to let that user through.
+func (s *server) owner() {
+	if os.Getuid() != 0 {
+		return
+	}
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		missing(s.t, "no user postgres to run the server as: "+err.Error())
+	}
+	uid, _ := strconv.Atoi(u.Uid)
+	gid, _ := strconv.Atoi(u.Gid)
+	s.cred = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	dir := filepath.Dir(s.data)
+	if err := os.Chown(dir, uid, gid); err != nil {
+		s.t.Fatal(err)
+	}
+	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o755); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+func (s *server) command(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(s.bin, name), args...)
+	cmd.Dir, cmd.Env = "/", s.env
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.cred}
+	return cmd
+}
+
+func (s *server) run(name string, args ...string) {
+	s.t.Helper()
+	if out, err := s.command(name, args...).CombinedOutput(); err != nil {
+		s.t.Fatalf("%s: %v\n%s", name, err, out)
+	}
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func (s *server) configure(lines []string) {
+	base := []string{
+		"listen_addresses = '127.0.0.1'", fmt.Sprintf("port = %d", s.port), "unix_socket_directories = ''", "fsync = off", "shared_buffers = '64MB'",
+		"shared_preload_libraries = 'pg_stat_statements'", "compute_query_id = on", "track_io_timing = on", "track_wal_io_timing = on",
+		"logging_collector = off", "log_line_prefix = '%a|%p|'", "autovacuum_naptime = 5",
+	}
+	f, err := os.OpenFile(filepath.Join(s.data, "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer f.Close()
+	fmt.Fprintln(f, strings.Join(append(base, lines...), "\n"))
+}
+
+func (s *server) logPath() string { return filepath.Join(filepath.Dir(s.data), "server.log") }
+
+// start runs the server and waits until what answers is ours.
+func (s *server) start() {
+	s.t.Helper()
+	log, err := os.OpenFile(s.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer log.Close()
+	s.cmd = s.command("postgres", "-D", s.data)
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		dir, err := s.dataDirectory()
+		if err == nil && dir == s.data {
+			return
+		}
+		if time.Now().After(deadline) {
+			out, _ := os.ReadFile(s.logPath())
+			s.t.Fatalf("no server of ours on port %d (%q, %v)\n%s", s.port, dir, err, out)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func (s *server) dataDirectory() (dir string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.dsn("postgres", "postgres"))
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(ctx)
+	err = conn.QueryRow(ctx, "show data_directory").Scan(&dir)
+	return dir, err
+}
+
+// stop ends the server fast, by its process id, and at once where it hangs.
+func (s *server) stop() {
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Signal(syscall.SIGINT)
+	kill := time.AfterFunc(15*time.Second, func() { _ = s.cmd.Process.Kill() })
+	_ = s.cmd.Wait()
+	kill.Stop()
+	s.cmd = nil
+}
+
+func (s *server) dsn(role, database string) string {
+	return fmt.Sprintf("postgres://%s@127.0.0.1:%d/%s?sslmode=disable", role, s.port, database)
+}
+
+// connect opens a connection that ends with the test.
+func (s *server) connect(role, database string) *pgx.Conn {
+	s.t.Helper()
+	conn, err := pgx.Connect(context.Background(), s.dsn(role, database))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+func (s *server) exec(conn *pgx.Conn, statements ...string) {
+	s.t.Helper()
+	for _, sql := range statements {
+		if _, err := conn.Exec(context.Background(), sql); err != nil {
+			s.t.Fatalf("%s: %v", sql, err)
+		}
+	}
+}
+
+// log is what the server has written so far.
+func (s *server) log() string {
+	out, err := os.ReadFile(s.logPath())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(bytes.ToValidUTF8(out, []byte("?")))
+}
+
+// shop is a database with enough rows for an index to matter and with planted
+// shapes: a missing index, indexes that grow at the end, a skewed column.
+func (s *server) shop() *pgx.Conn {
+	s.t.Helper()
+	conn := s.connect("postgres", "postgres")
+	s.exec(conn, "create database shop", "create role watcher login", "grant pg_monitor to watcher", "create role bare login",
+		"create role reader login", "grant pg_monitor, pg_read_all_data to reader")
+	shop := s.connect("postgres", "shop")
+	s.exec(shop, "create extension pg_stat_statements", "create extension hypopg",
+		`create table purchase (id bigserial primary key, buyer bigint not null, made timestamptz not null default now(), state text not null, note text not null)`,
+		`insert into purchase (buyer, state, note) select (i * 7919) % 20000, case when i % 100 = 0 then 'open' else 'done' end, repeat('x', 60) from generate_series(1, 120000) i`,
+		`create index purchase_made on purchase (made)`, `create index purchase_state on purchase (state)`,
+		`create table counter (id int primary key, n bigint not null)`, `insert into counter select i, 0 from generate_series(1, 10) i`,
+		`vacuum analyze`)
+	return shop
+}
