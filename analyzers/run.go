@@ -11,6 +11,7 @@ import (
 // All is the register: every analyzer, in the order of the catalogue.
 func All() []Analyzer {
 	return []Analyzer{
+		nPlusOne,
 		databaseClocks,
 		cpuThrottling,
 		poolSaturation,

@@ -1,6 +1,7 @@
 package analyzers
 
 import (
+	"iter"
 	"math/bits"
 	"slices"
 )
@@ -24,27 +25,34 @@ func (t *Trace) CutSelf(c Cuts, span int32, ns int64) {
 // SelfTime is the time of a span during which none of the children it waits
 // for was running, in ns.
 func (t *Trace) SelfTime(span int32) int64 {
-	s := &t.Spans[span]
-	return t.selfWithin(span, s.Start, s.End)
+	sum := int64(0)
+	for lo, hi := range t.selfTimes(span) {
+		sum += hi - lo
+	}
+	return sum
 }
 
-// selfWithin is the self time of a span between two instants.
-func (t *Trace) selfWithin(span int32, from, to int64) int64 {
-	s := &t.Spans[span]
-	from, to = max(from, s.Start), min(to, s.End)
-	self, at := int64(0), from
-	for _, c := range t.children(span) {
-		lo, hi := max(t.Spans[c].Start, from), min(t.Spans[c].End, to)
-		if lo >= to {
-			break
+// selfTimes yields the stretches of a span's self time, in order.
+func (t *Trace) selfTimes(span int32) iter.Seq2[int64, int64] {
+	return func(yield func(lo, hi int64) bool) {
+		at, end := t.Spans[span].Start, t.Spans[span].End
+		for _, c := range t.children(span) {
+			s := &t.Spans[c]
+			if s.Start >= end {
+				break
+			}
+			if !t.blocks(c) {
+				continue
+			}
+			if s.Start > at && !yield(at, s.Start) {
+				return
+			}
+			at = max(at, s.End)
 		}
-		if hi <= lo || !t.blocks(c) {
-			continue
+		if at < end {
+			yield(at, end)
 		}
-		self += max(lo-at, 0)
-		at = max(at, hi)
 	}
-	return self + max(to-at, 0)
 }
 
 // Retime gives the root's duration with the cuts taken, in ns. Without cuts

@@ -1,0 +1,217 @@
+package analyzers
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+// callee is what a call asks for, without what differs from call to call.
+type callee struct {
+	system string // postgresql, redis, http, grpc, kafka; "" unknown
+	verb   string // GET, publish; "" where the target says it
+	peer   string // the service that answered, else its address
+	target string // normalised statement, route, method, destination
+}
+
+// String is for people: "GET stock /items/{id}", or the statement.
+func (c callee) String() string {
+	parts := []string{c.verb, c.peer, c.target}
+	if isCacheSystem(c.system) {
+		parts = []string{c.system, c.target}
+	}
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " ")
+}
+
+func (c callee) compare(o callee) int {
+	return cmp.Or(cmp.Compare(c.system, o.system), cmp.Compare(c.verb, o.verb), cmp.Compare(c.peer, o.peer), cmp.Compare(c.target, o.target))
+}
+
+// call is one request of a service to another, a database, a cache or a queue.
+type call struct {
+	span int32
+	to   callee
+}
+
+// calls lists the calls of a trace by start. What a driver records within one
+// of its own calls, or around them (connecting, preparing, transactions), is
+// plumbing and not a call.
+func (t *Trace) calls() []call {
+	inside := make([]bool, len(t.Spans)) // within a call of its own service
+	var out []call
+	for _, i := range t.order {
+		s := &t.Spans[i]
+		if p := t.Parent[i]; p >= 0 && inside[p] && t.Spans[p].Service == s.Service && s.Kind != evidence.KindServer {
+			inside[i] = t.sameSystem(p, i)
+		}
+		if inside[i] || !isCall(s) || isPlumbing(s) {
+			continue
+		}
+		inside[i] = true
+		out = append(out, call{i, t.calleeOf(i)})
+	}
+	slices.SortFunc(out, func(a, b call) int {
+		return cmp.Or(cmp.Compare(t.Spans[a.span].Start, t.Spans[b.span].Start), cmp.Compare(a.span, b.span))
+	})
+	return out
+}
+
+func isCall(s *evidence.Span) bool {
+	return s.Kind == evidence.KindClient || s.Kind == evidence.KindProducer || s.Attr(evidence.AttrDBSystem) != "" && s.Kind != evidence.KindServer
+}
+
+// sameSystem reports whether a span talks to what its parent talks to: an ORM
+// over its driver, a client over its transport.
+func (t *Trace) sameSystem(parent, i int32) bool {
+	a, b := t.Spans[parent].Attr(evidence.AttrDBSystem), t.Spans[i].Attr(evidence.AttrDBSystem)
+	return a == b || b == ""
+}
+
+// plumbingNames begin the names of spans that drivers record around the
+// statements that matter: pgx, database/sql, redis and JDBC instrumentation.
+var plumbingNames = []string{"pool.", "connect", "prepare", "begin", "commit", "rollback", "sql.conn", "sql.rows", "sql.tx", "sql.stmt.close",
+	"redis.dial", "dial", "ping", "getconnection", "get connection"}
+
+// plumbingWords begin the statements that ask for nothing.
+var (
+	plumbingWords      = []string{"begin", "commit", "rollback", "savepoint", "release", "start", "set", "reset", "discard", "deallocate", "show"}
+	cachePlumbingWords = []string{"hello", "client", "ping", "auth", "select", "multi", "exec", "command"}
+)
+
+// isPlumbing recognises what a driver does around its calls.
+func isPlumbing(s *evidence.Span) bool {
+	if !isCall(s) || s.Attr(evidence.AttrHTTPMethod) != "" || s.Attr(evidence.AttrRPCSystem) != "" || s.Attr(evidence.AttrMsgSystem) != "" {
+		return false
+	}
+	statement, words := s.Attr(evidence.AttrDBQuery), plumbingWords
+	if isCacheSystem(s.Attr(evidence.AttrDBSystem)) {
+		words = cachePlumbingWords
+	}
+	if first, _, _ := strings.Cut(strings.ToLower(statement), " "); slices.Contains(words, first) || statement == "select ?" {
+		return true
+	}
+	name := strings.ToLower(s.Name)
+	if statement != "" && (strings.HasPrefix(name, "sql.conn.query") || strings.HasPrefix(name, "sql.conn.exec")) {
+		return false
+	}
+	return slices.ContainsFunc(plumbingNames, func(p string) bool { return strings.HasPrefix(name, p) })
+}
+
+// calleeOf names what a call asks for. The span of the one who answered knows
+// best, the caller's attributes come next, its name last.
+func (t *Trace) calleeOf(i int32) callee {
+	s := &t.Spans[i]
+	if system := s.Attr(evidence.AttrDBSystem); system != "" {
+		what := cmp.Or(s.Attr(evidence.AttrDBQuery), strings.TrimSpace(s.Attr(evidence.AttrDBOperation)+" "+s.Attr(evidence.AttrDBCollection)), s.Name)
+		return callee{system: system, target: what}
+	}
+	peer, operation := s.Attr(evidence.AttrServerAddress), s.Name
+	if answer := t.answer(i); answer >= 0 {
+		peer, operation = t.Spans[answer].Service, OperationOf(&t.Spans[answer])
+	}
+	switch {
+	case s.Attr(evidence.AttrRPCSystem) != "" || s.Attr(evidence.AttrRPCMethod) != "":
+		return callee{system: cmp.Or(s.Attr(evidence.AttrRPCSystem), "rpc"), peer: peer, target: cmp.Or(s.Attr(evidence.AttrRPCMethod), operation)}
+	case s.Attr(evidence.AttrMsgSystem) != "" || s.Kind == evidence.KindProducer:
+		return callee{system: cmp.Or(s.Attr(evidence.AttrMsgSystem), "messaging"), verb: "publish", target: cmp.Or(s.Attr(evidence.AttrMsgDest), s.Name)}
+	}
+	if method, path, ok := strings.Cut(operation, " "); ok && isMethod(method) {
+		return callee{system: "http", verb: method, peer: peer, target: path}
+	}
+	if method := s.Attr(evidence.AttrHTTPMethod); method != "" {
+		return callee{system: "http", verb: method, peer: peer, target: cmp.Or(s.Attr(evidence.AttrURLTemplate), s.Attr(evidence.AttrURLPath))}
+	}
+	return callee{peer: peer, target: operation}
+}
+
+// answer is the span of another service that answered a call, or -1.
+func (t *Trace) answer(i int32) int32 {
+	for _, c := range t.children(i) {
+		if k := t.Spans[c].Kind; k == evidence.KindServer || t.Spans[c].Service != t.Spans[i].Service && k != evidence.KindConsumer {
+			return c
+		}
+	}
+	return none
+}
+
+// isCacheSystem reports whether db.system.name names a cache.
+func isCacheSystem(system string) bool {
+	switch system {
+	case "redis", "valkey", "memcached", "keydb", "dragonfly", "hazelcast":
+		return true
+	}
+	return false
+}
+
+// failed reports whether a call ended in an error that a caller may try again.
+func failed(s *evidence.Span) bool {
+	return s.Error || s.Attr(evidence.AttrErrorType) != "" || strings.HasPrefix(s.Attr(evidence.AttrHTTPStatus), "5") || s.Attr(evidence.AttrHTTPStatus) == "429"
+}
+
+// callGroup is the calls of one request to one callee, by start.
+type callGroup struct {
+	server int32 // where the request entered the calling service
+	to     callee
+	calls  []int32
+}
+
+// callGroups gathers calls by the request they serve and by callee, whatever
+// lies between them, in the order of their first call.
+func (t *Trace) callGroups() []callGroup {
+	type key struct {
+		server int32
+		to     callee
+	}
+	at := map[key]int{}
+	var groups []callGroup
+	for _, c := range t.calls() {
+		k := key{t.server[c.span], c.to}
+		g, ok := at[k]
+		if !ok {
+			g = len(groups)
+			at[k] = g
+			groups = append(groups, callGroup{server: k.server, to: c.to})
+		}
+		groups[g].calls = append(groups[g].calls, c.span)
+	}
+	return groups
+}
+
+// serial is the share of neighbours in a group of which the second began only
+// when the first had ended; 0 for fewer than two.
+func (t *Trace) serial(calls []int32) float64 {
+	if len(calls) < 2 {
+		return 0
+	}
+	n := 0
+	for k := 1; k < len(calls); k++ {
+		if t.Spans[calls[k]].Start >= t.Spans[calls[k-1]].End-clockRounding {
+			n++
+		}
+	}
+	return float64(n) / float64(len(calls)-1)
+}
+
+// onPath is the time that the critical path below a span spends in some of
+// the spans under it, in ns.
+func (t *Trace) onPath(below int32, spans []int32) int64 {
+	within := make(map[int32]bool, len(spans))
+	for _, i := range spans {
+		within[i] = true
+	}
+	var sum int64
+	for _, g := range t.PathOf(below) {
+		for at := g.Span; at >= 0; at = t.Parent[at] {
+			if within[at] {
+				sum += g.End - g.Start
+				break
+			}
+			if at == below {
+				break
+			}
+		}
+	}
+	return sum
+}

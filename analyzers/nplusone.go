@@ -1,0 +1,219 @@
+package analyzers
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+// Kinds found by n-plus-one.
+const (
+	FindRepeatedCalls      Kind = "calls.repeated"
+	FindRepeatedRecurrence Kind = "calls.repeated.recurrence"
+)
+
+const (
+	// fewestRepeats makes a loop of what may be a handful of lookups: five,
+	// as Sentry's and Digma's detectors have it.
+	fewestRepeats = 5
+	// serialEnough tolerates a few overlaps from rounding and pipelining.
+	serialEnough = 0.8
+	// leastShare of the request that a mechanism must take, and leastTime, to
+	// be worth naming.
+	leastShare = 0.05
+	leastTime  = int64(time.Millisecond)
+	// itemWork is how much of the caller's own time after a call counts as
+	// the call's overhead where calls are shorter: driver, scheduling,
+	// marshalling. What exceeds it is work on the item, which one call for
+	// all items would not spare.
+	itemWork = int64(time.Millisecond)
+)
+
+var nPlusOneDetector = detector{
+	rule: "n-plus-one", finds: FindRepeatedCalls, unit: "1", find: repeatedCalls,
+	text: func(g *occurrences) string {
+		return fmt.Sprintf("%s makes the same call %.0f times a request, one after another: %s.", g.place.Operation, g.median, g.to)
+	},
+}
+
+var nPlusOne = Analyzer{
+	Name: "n-plus-one",
+	Doc: "Finds requests that ask one thing again and again, in a row, where one question would do: at least five calls with the same " +
+		"normalised statement, route, method, cache command or destination within one request of a service, whatever lies between them. " +
+		"Retries, pagination and parallel calls are not counted. The gain is what the request would be with one call in place of all.",
+	Needs: []evidence.Kind{evidence.Spans},
+	Finds: []Kind{FindRepeatedCalls, FindRepeatedRecurrence},
+	Run:   nPlusOneDetector.analyze,
+}
+
+// repeatedCalls finds N+1 in one trace.
+func repeatedCalls(t *Trace) []pattern {
+	var found []pattern
+	for _, g := range t.callGroups() {
+		if len(g.calls) < fewestRepeats {
+			continue
+		}
+		calls := t.withoutRetries(g.calls)
+		if len(calls) < fewestRepeats || t.serial(g.calls) < serialEnough || t.paginates(g) || !t.matters(g.server, g.calls) {
+			continue
+		}
+		found = append(found, t.repeatedPattern(g, len(calls)))
+	}
+	return found
+}
+
+func (t *Trace) repeatedPattern(g callGroup, n int) pattern {
+	facts := t.spanFacts(g.calls[0])
+	facts["calls"] = strconv.Itoa(n)
+	if t.identical(g.calls) {
+		facts["duplicate"] = "true"
+	}
+	return pattern{server: g.server, to: g.to, spans: g.calls, value: float64(n), facts: facts,
+		cut: func(c Cuts) { t.cutRepeats(c, g.calls) }}
+}
+
+// withoutRetries leaves out calls that repeat one that had failed just before.
+func (t *Trace) withoutRetries(calls []int32) []int32 {
+	kept := make([]int32, 0, len(calls))
+	for k, i := range calls {
+		if k == 0 || !t.retries(calls[k-1], i) {
+			kept = append(kept, i)
+		}
+	}
+	return kept
+}
+
+// retries reports whether a call tries again what the one before failed at.
+func (t *Trace) retries(before, i int32) bool {
+	a, b := &t.Spans[before], &t.Spans[i]
+	same := a.Attr(evidence.AttrParamsHash) == b.Attr(evidence.AttrParamsHash)
+	return failed(a) && same && b.Start >= a.End-clockRounding
+}
+
+// identical reports whether every call carries the same parameters.
+func (t *Trace) identical(calls []int32) bool {
+	params := t.Spans[calls[0]].Attr(evidence.AttrParamsHash)
+	return params != "" && !slices.ContainsFunc(calls, func(i int32) bool { return t.Spans[i].Attr(evidence.AttrParamsHash) != params })
+}
+
+// paged recognises statements that fetch a page: by offset, or from a key on.
+var paged = regexp.MustCompile(`\boffset \?|[<>]=? \?.*\border by\b.*\b(limit|fetch (first|next)) \?`)
+
+// paginates reports whether the calls walk through the pages of one result.
+func (t *Trace) paginates(g callGroup) bool {
+	return paged.MatchString(g.to.target) && !t.identical(g.calls)
+}
+
+// matters reports whether the calls hold up their request noticeably.
+func (t *Trace) matters(server int32, calls []int32) bool {
+	on := t.onPath(server, calls)
+	return on >= leastTime && float64(on) >= leastShare*float64(t.Spans[server].Duration())
+}
+
+// cutRepeats leaves the longest of the calls, as the one that would ask for
+// everything, and removes the others with what the caller spends between
+// them.
+func (t *Trace) cutRepeats(c Cuts, calls []int32) {
+	keep := t.longest(calls)
+	allowed := max(t.medianDuration(calls), itemWork)
+	between := map[int32][]stretch{} // by parent of the turns
+	for k, i := range calls {
+		body := t.bodyOf(calls, k)
+		if i != keep {
+			t.CutSubtree(c, i)
+			t.cutWrappers(c, i, body, allowed)
+		}
+		if k > 0 {
+			if last := t.bodyOf(calls, k-1); last != body && t.Parent[last] == t.Parent[body] {
+				between[t.Parent[body]] = append(between[t.Parent[body]], stretch{t.Spans[last].End, t.Spans[body].Start})
+			}
+		}
+	}
+	for parent, gaps := range between {
+		t.CutSelf(c, parent, t.selfWithin(parent, gaps, allowed))
+		t.cutPlumbing(c, parent, gaps)
+	}
+}
+
+// bodyOf climbs from a call to the span that stands for one turn of the loop:
+// the topmost one above it during which none of its neighbours ran.
+func (t *Trace) bodyOf(calls []int32, k int) int32 {
+	i := calls[k]
+	for p := t.Parent[i]; p >= 0 && p != t.server[calls[k]]; p = t.Parent[p] {
+		s := &t.Spans[p]
+		if k > 0 && t.Spans[calls[k-1]].End > s.Start || k+1 < len(calls) && t.Spans[calls[k+1]].Start < s.End {
+			break
+		}
+		i = p
+	}
+	return i
+}
+
+// cutWrappers takes off what the spans around a call spend by themselves.
+func (t *Trace) cutWrappers(c Cuts, call, body int32, allowed int64) {
+	for i := call; i != body; {
+		i = t.Parent[i]
+		t.CutSelf(c, i, min(t.SelfTime(i), allowed))
+	}
+}
+
+// stretch is a time from one instant to another, in Unix ns.
+type stretch struct{ from, to int64 }
+
+// selfWithin is the self time of a span within some stretches, in order and
+// apart, each counted up to a limit.
+func (t *Trace) selfWithin(span int32, within []stretch, limit int64) int64 {
+	sum, k, here := int64(0), 0, int64(0)
+	for lo, hi := range t.selfTimes(span) {
+		for k < len(within) && within[k].to <= lo {
+			sum += min(here, limit)
+			k, here = k+1, 0
+		}
+		for j := k; j < len(within) && within[j].from < hi; j++ {
+			here += max(min(hi, within[j].to)-max(lo, within[j].from), 0)
+			if within[j].to > hi {
+				break
+			}
+			sum += min(here, limit)
+			k, here = j+1, 0
+		}
+	}
+	return sum + min(here, limit)
+}
+
+// cutPlumbing removes what the driver did for the calls between them.
+func (t *Trace) cutPlumbing(c Cuts, parent int32, within []stretch) {
+	k := 0
+	for _, i := range t.children(parent) {
+		s := &t.Spans[i]
+		for k < len(within) && within[k].to+clockRounding < s.End {
+			k++
+		}
+		if k < len(within) && s.Start >= within[k].from-clockRounding && isPlumbing(s) {
+			t.CutSubtree(c, i)
+		}
+	}
+}
+
+func (t *Trace) longest(calls []int32) int32 {
+	best := calls[0]
+	for _, i := range calls {
+		if t.Spans[i].Duration() > t.Spans[best].Duration() {
+			best = i
+		}
+	}
+	return best
+}
+
+func (t *Trace) medianDuration(calls []int32) int64 {
+	durations := make([]int64, len(calls))
+	for k, i := range calls {
+		durations[k] = t.Spans[i].Duration()
+	}
+	slices.Sort(durations)
+	return durations[len(durations)/2]
+}

@@ -1,0 +1,259 @@
+package analyzers
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+// pattern is one occurrence of a mechanism within one request.
+type pattern struct {
+	server int32  // where the request entered the service that shows it
+	to     callee // what it is about
+	spans  []int32
+	value  float64
+	facts  map[string]string
+	// cut takes the mechanism out of the trace, all that it costs and nothing
+	// else.
+	cut func(Cuts)
+}
+
+// detector finds one mechanism in a trace. The same detector serves one trace
+// (`culprit trace`) and many (an analyzer).
+type detector struct {
+	rule  string // id of the rule that names the mechanism
+	finds Kind   // of the finding: median value a request that shows it
+	unit  string
+	find  func(*Trace) []pattern
+	text  func(*occurrences) string
+}
+
+// recurrence is the kind of the share of requests that show a mechanism.
+func (d *detector) recurrence() Kind { return d.finds + ".recurrence" }
+
+// maxGroups bounds the findings of one detector, most costly first.
+const maxGroups = 40
+
+// occurrences of a mechanism at one place: service, operation and callee.
+type occurrences struct {
+	place   evidence.Entity
+	to      callee
+	traces  []*Trace
+	found   [][]pattern // by trace
+	cost    float64     // ns of the mechanism's spans, weighted, over all
+	median  float64     // of value, by request
+	share   float64     // of the operation's requests that show it
+	example *pattern
+}
+
+// analyze runs a detector over all traces and reports what it found, by place.
+func (d *detector) analyze(p *Pass) error {
+	groups := d.gather(p.Facts.Traces)
+	slices.SortFunc(groups, func(a, b *occurrences) int {
+		return cmp.Or(cmp.Compare(b.cost, a.cost), a.place.Compare(b.place), a.to.compare(b.to))
+	})
+	for _, g := range groups[:min(len(groups), maxGroups)] {
+		g.measure(p.Facts.Traces)
+		d.report(p, g)
+	}
+	return nil
+}
+
+func (d *detector) gather(traces []*Trace) []*occurrences {
+	type key struct {
+		place evidence.Entity
+		to    callee
+	}
+	at := map[key]*occurrences{}
+	var groups []*occurrences
+	for _, t := range traces {
+		for _, found := range d.find(t) {
+			k := key{t.entity(found.server), found.to}
+			g := at[k]
+			if g == nil {
+				g = &occurrences{place: k.place, to: k.to}
+				at[k] = g
+				groups = append(groups, g)
+			}
+			g.add(t, found)
+		}
+	}
+	return groups
+}
+
+func (g *occurrences) add(t *Trace, found pattern) {
+	if n := len(g.traces); n == 0 || g.traces[n-1] != t {
+		g.traces = append(g.traces, t)
+		g.found = append(g.found, nil)
+	}
+	last := len(g.found) - 1
+	g.found[last] = append(g.found[last], found)
+	for _, i := range found.spans {
+		g.cost += t.Weight * float64(t.Spans[i].Duration())
+	}
+}
+
+// measure takes the median value, the share of requests and the example whose
+// value is the median's.
+func (g *occurrences) measure(all []*Trace) {
+	type valued struct {
+		pattern *pattern
+		weight  float64
+	}
+	var values []valued
+	total := 0.0
+	for k, t := range g.traces {
+		for j := range g.found[k] {
+			values = append(values, valued{&g.found[k][j], t.Weight})
+			total += t.Weight
+		}
+	}
+	slices.SortStableFunc(values, func(a, b valued) int { return cmp.Compare(a.pattern.value, b.pattern.value) })
+	sum := 0.0
+	for _, v := range values {
+		if sum += v.weight; sum >= total/2 {
+			g.example, g.median = v.pattern, v.pattern.value
+			break
+		}
+	}
+	g.share = g.requests() / max(requestsOf(all, g.place), 1e-9)
+}
+
+// requests that show the mechanism, weighted.
+func (g *occurrences) requests() float64 {
+	n := 0.0
+	for k, t := range g.traces {
+		servers := map[int32]bool{}
+		for _, f := range g.found[k] {
+			servers[f.server] = true
+		}
+		n += t.Weight * float64(len(servers))
+	}
+	return n
+}
+
+// requestsOf an operation, weighted, wherever in the traces it was called.
+func requestsOf(traces []*Trace, place evidence.Entity) float64 {
+	n := 0.0
+	for _, t := range traces {
+		for i := range t.Spans {
+			if t.server[i] == int32(i) && t.Spans[i].Service == place.Service && OperationOf(&t.Spans[i]) == place.Operation {
+				n += t.Weight
+			}
+		}
+	}
+	return n
+}
+
+// cut takes the mechanism out of a trace; nil where it does not occur.
+func (g *occurrences) cut(t *Trace) Cuts {
+	k, ok := slices.BinarySearchFunc(g.traces, t, func(a, b *Trace) int { return slices.Compare(a.ID[:], b.ID[:]) })
+	if !ok {
+		return nil
+	}
+	c := t.NewCuts()
+	for _, f := range g.found[k] {
+		if f.cut != nil {
+			f.cut(c)
+		}
+	}
+	return c
+}
+
+// asked lists the operations of the roots of the traces that show it, the
+// busiest first.
+func (g *occurrences) asked() []evidence.Entity {
+	traffic := map[evidence.Entity]float64{}
+	var out []evidence.Entity
+	for _, t := range g.traces {
+		e := t.Entity()
+		if _, seen := traffic[e]; !seen {
+			out = append(out, e)
+		}
+		traffic[e] += t.Weight
+	}
+	slices.SortFunc(out, func(a, b evidence.Entity) int { return cmp.Or(cmp.Compare(traffic[b], traffic[a]), a.Compare(b)) })
+	return out
+}
+
+func (d *detector) report(p *Pass, g *occurrences) {
+	asked := g.asked()
+	entity := g.place
+	entity.Resource = g.to.String()
+	f := Finding{
+		Kind: d.finds, Entity: entity, Value: g.median, Unit: d.unit, Text: d.text(g), Victims: asked,
+		Refs: typicalSlow(g.traces, 3), Facts: g.facts(),
+		Impact: Predict(p.Facts.Traces, asked[0], tracedTail, g.cut),
+	}
+	if len(g.traces) < fewestTraces {
+		f.Warnings = append(f.Warnings, fmt.Sprintf("seen in %d traces only", len(g.traces)))
+	}
+	p.Report(f)
+	p.Report(Finding{Kind: d.recurrence(), Entity: entity, Value: g.share, Unit: "1", Refs: f.Refs,
+		Text: fmt.Sprintf("%s of the sampled requests to %s show it.", percent(g.share), g.place.Operation)})
+}
+
+// facts are the example's, with what every remedy may want to say.
+func (g *occurrences) facts() map[string]string {
+	facts := map[string]string{"callee": g.to.String(), "system": g.to.system, "recurrence": percent(g.share), "traces": strconv.Itoa(len(g.traces))}
+	for k, v := range g.example.facts {
+		facts[k] = v
+	}
+	return facts
+}
+
+// tracedTail is the percentile that predictions are made for.
+const tracedTail = 0.95
+
+func percent(share float64) string { return fmt.Sprintf("%.0f %%", 100*share) }
+
+// typicalSlow picks traces that show a tail without being its last outlier:
+// from the 95th percentile of the root's duration downwards.
+func typicalSlow(traces []*Trace, n int) []evidence.Ref {
+	slow := slices.Clone(traces)
+	slices.SortStableFunc(slow, func(a, b *Trace) int {
+		return cmp.Compare(b.Spans[b.Root].Duration(), a.Spans[a.Root].Duration())
+	})
+	slow = slow[len(slow)/20:]
+	var refs []evidence.Ref
+	for _, t := range slow[:min(n, len(slow))] {
+		refs = append(refs, evidence.Ref{Source: "traces", Trace: t.ID.String()})
+	}
+	return refs
+}
+
+// spanFacts are what a remedy may say about one call: statement and the place
+// in the code that made it.
+func (t *Trace) spanFacts(i int32) map[string]string {
+	facts := map[string]string{}
+	s := &t.Spans[i]
+	for name, key := range map[string]string{"statement": evidence.AttrDBQuery, "statement_key": evidence.AttrDBKey, "table": evidence.AttrDBCollection, "address": evidence.AttrServerAddress} {
+		if v := s.Attr(key); v != "" {
+			facts[name] = v
+		}
+	}
+	if code := codeLocation(s); code != "" {
+		facts["code"] = code
+	} else if p := t.Parent[i]; p >= 0 && t.Spans[p].Service == s.Service && codeLocation(&t.Spans[p]) != "" {
+		facts["code"] = codeLocation(&t.Spans[p])
+	}
+	return facts
+}
+
+// codeLocation is "function (file:line)" as far as the span knows.
+func codeLocation(s *evidence.Span) string {
+	function, file, line := s.Attr(evidence.AttrCodeFunction), s.Attr(evidence.AttrCodeFile), s.Attr(evidence.AttrCodeLine)
+	switch {
+	case file == "":
+		return function
+	case line != "":
+		file += ":" + line
+	}
+	if function == "" {
+		return file
+	}
+	return function + " (" + file + ")"
+}
