@@ -20,7 +20,7 @@ type callee struct {
 func (c callee) String() string {
 	parts := []string{c.verb, c.peer, c.target}
 	if isCacheSystem(c.system) {
-		parts = []string{c.system, c.target}
+		parts = []string{c.system, c.peer, c.target}
 	}
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " ")
 }

@@ -20,7 +20,7 @@ func loop(n int, from, long, gap float64, line string) string {
 	return b.String()
 }
 
-const lookup = "  $from-$to shop client query | db.system.name=postgresql | db.query.text=select * from items where id = ? | culprit.params=$i"
+const lookupLine = "  $from-$to shop client query | db.system.name=postgresql | db.query.text=select * from items where id = ? | culprit.params=$i"
 
 func TestRepeatedCallsInOneTrace(t *testing.T) {
 	const server = "0-100 shop server GET /list\n"
@@ -28,28 +28,28 @@ func TestRepeatedCallsInOneTrace(t *testing.T) {
 		trace string
 		calls int // 0: not N+1
 	}{
-		"ten lookups":                     {server + loop(10, 5, 5, 1, lookup), 10},
-		"five lookups":                    {server + loop(5, 5, 5, 1, lookup), 5},
-		"after the listing":               {server + "  1-4 shop client query | db.system.name=postgresql | db.query.text=select id from items\n" + loop(10, 5, 5, 1, lookup), 10},
-		"with another call in every turn": {server + loop(10, 5, 5, 3, lookup+"\n  $to-$to shop client get | db.system.name=redis | db.query.text=get x:?"), 10},
-		"in wrappers":                     {server + loop(10, 5, 5, 2, "  $from-$to shop internal load | x=$i\n  "+lookup), 10},
+		"ten lookups":                     {server + loop(10, 5, 5, 1, lookupLine), 10},
+		"five lookups":                    {server + loop(5, 5, 5, 1, lookupLine), 5},
+		"after the listing":               {server + "  1-4 shop client query | db.system.name=postgresql | db.query.text=select id from items\n" + loop(10, 5, 5, 1, lookupLine), 10},
+		"with another call in every turn": {server + loop(10, 5, 5, 3, lookupLine+"\n  $to-$to shop client get | db.system.name=redis | db.query.text=get x:?"), 10},
+		"in wrappers":                     {server + loop(10, 5, 5, 2, "  $from-$to shop internal load | x=$i\n  "+lookupLine), 10},
 		"over http":                       {server + loop(10, 5, 5, 2, "  $from-$to shop client GET | http.request.method=GET | server.address=items:80\n    $from-$to items server GET /items/{id}"), 10},
 		"over rpc":                        {server + loop(10, 5, 5, 2, "  $from-$to shop client get | rpc.system.name=grpc | rpc.method=items.Items/Get"), 10},
 		"over a cache":                    {server + loop(10, 5, 5, 2, "  $from-$to shop client get | db.system.name=redis | db.query.text=get item:?"), 10},
-		"in a message's consumer":         {"0-100 shop consumer orders process\n" + loop(10, 5, 5, 1, lookup), 10},
+		"in a message's consumer":         {"0-100 shop consumer orders process\n" + loop(10, 5, 5, 1, lookupLine), 10},
 
-		"four lookups":         {server + loop(4, 5, 5, 1, lookup), 0},
-		"fast lookups":         {server + loop(10, 5, 0.2, 0.1, lookup), 0},
+		"four lookups":         {server + loop(4, 5, 5, 1, lookupLine), 0},
+		"fast lookups":         {server + loop(10, 5, 0.2, 0.1, lookupLine), 0},
 		"different statements": {server + loop(10, 5, 5, 1, "  $from-$to shop client query | db.system.name=postgresql | db.query.text=select $i from t"), 0},
-		"in parallel":          {server + loop(10, 5, 80, -79.5, lookup), 0},
-		"retries":              {server + loop(10, 5, 5, 1, strings.ReplaceAll(lookup, "$i", "7")+" | error"), 0},
+		"in parallel":          {server + loop(10, 5, 80, -79.5, lookupLine), 0},
+		"retries":              {server + loop(10, 5, 5, 1, strings.ReplaceAll(lookupLine, "$i", "7")+" | error"), 0},
 		"pages":                {server + loop(10, 5, 5, 1, "  $from-$to shop client query | db.system.name=postgresql | db.query.text=select * from t order by id limit ? offset ? | culprit.params=$i"), 0},
 		"pages by key":         {server + loop(10, 5, 5, 1, "  $from-$to shop client query | db.system.name=postgresql | db.query.text=select * from t where id > ? order by id limit ? | culprit.params=$i"), 0},
 		"transactions":         {server + loop(10, 5, 5, 1, "  $from-$to shop client begin | db.system.name=postgresql | db.query.text=begin"), 0},
-		"nobody waits":         {server + loop(10, 5, 5, 1, lookup+" | follows"), 0},
-		"consumers":            {server + "  1-2 shop producer send\n" + loop(10, 5, 5, 1, "    $from-$to shop consumer take\n    "+lookup), 0},
-		"one a request":        {server + loop(10, 5, 5, 2, "  $from-$to shop client GET /a$i\n    $from-$to items server GET /items/a$i\n    "+strings.ReplaceAll(lookup, "shop", "items")), 0},
-		"beside the path":      {server + "  1-99 shop client render\n" + loop(10, 5, 5, 1, lookup), 0},
+		"nobody waits":         {server + loop(10, 5, 5, 1, lookupLine+" | follows"), 0},
+		"consumers":            {server + "  1-2 shop producer send\n" + loop(10, 5, 5, 1, "    $from-$to shop consumer take\n    "+lookupLine), 0},
+		"one a request":        {server + loop(10, 5, 5, 2, "  $from-$to shop client GET /a$i\n    $from-$to items server GET /items/a$i\n    "+strings.ReplaceAll(lookupLine, "shop", "items")), 0},
+		"beside the path":      {server + "  1-99 shop client render\n" + loop(10, 5, 5, 1, lookupLine), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found := repeatedCalls(tellOne(t, c.trace))
@@ -69,12 +69,12 @@ func TestRepeatedCallsAreCutWithTheirGaps(t *testing.T) {
 		want  float64 // ms
 	}{
 		// 10 calls of 5 ms and 9 gaps of 1 ms: one call remains.
-		"gaps":          {"0-100 shop server GET /list\n" + loop(10, 5, 5, 1, lookup), 100 - 9*6},
-		"longest stays": {"0-100 shop server GET /list\n" + loop(9, 5, 5, 1, lookup) + strings.NewReplacer("$from", "59", "$to", "79").Replace(lookup), 100 - 9*6},
+		"gaps":          {"0-100 shop server GET /list\n" + loop(10, 5, 5, 1, lookupLine), 100 - 9*6},
+		"longest stays": {"0-100 shop server GET /list\n" + loop(9, 5, 5, 1, lookupLine) + strings.NewReplacer("$from", "59", "$to", "79").Replace(lookupLine), 100 - 9*6},
 		// Of a gap of 9 ms no more than the call's own 5 count as its overhead.
-		"work on items": {"0-200 shop server GET /list\n" + loop(10, 5, 5, 9, lookup), 200 - 9*10},
+		"work on items": {"0-200 shop server GET /list\n" + loop(10, 5, 5, 9, lookupLine), 200 - 9*10},
 		// A connection of 1 ms is acquired before each call, 1 ms after the last.
-		"plumbing": {"0-100 shop server GET /list\n" + loop(10, 5, 1, 6, "  $from-$to shop client pool.acquire | db.system.name=postgresql") + loop(10, 6, 5, 2, lookup), 100 - 9*7},
+		"plumbing": {"0-100 shop server GET /list\n" + loop(10, 5, 1, 6, "  $from-$to shop client pool.acquire | db.system.name=postgresql") + loop(10, 6, 5, 2, lookupLine), 100 - 9*7},
 		// The wrapper's own 1 ms on each side goes as well.
 		"wrappers": {"0-100 shop server GET /list\n" + wrapped(10), 100 - 9*8},
 	} {
@@ -125,7 +125,7 @@ func TestNPlusOneOverManyTraces(t *testing.T) {
 		if i%4 == 0 {
 			n = 2
 		}
-		fmt.Fprintf(&text, "0-100 gateway server GET /list\n  1-99 gateway client GET\n    2-98 shop server GET /items\n%s\n", loop(n, 5, 5, 1, "    "+lookup))
+		fmt.Fprintf(&text, "0-100 gateway server GET /list\n  1-99 gateway client GET\n    2-98 shop server GET /items\n%s\n", loop(n, 5, 5, 1, "    "+lookupLine))
 	}
 	found := passOver(t, nPlusOne, text.String())
 	if len(found[FindRepeatedCalls]) != 1 || len(found[FindRepeatedRecurrence]) != 1 {
@@ -153,7 +153,7 @@ func TestNPlusOneOverManyTraces(t *testing.T) {
 }
 
 func TestRepeatedCallsThatAreTheSame(t *testing.T) {
-	text := strings.Repeat("0-100 shop server GET /list\n"+loop(10, 5, 5, 1, strings.ReplaceAll(lookup, "$i", "7")+" | code.function.name=Load | code.file.path=a/load.go | code.line.number=12")+"\n", 6)
+	text := strings.Repeat("0-100 shop server GET /list\n"+loop(10, 5, 5, 1, strings.ReplaceAll(lookupLine, "$i", "7")+" | code.function.name=Load | code.file.path=a/load.go | code.line.number=12")+"\n", 6)
 	f := passOver(t, nPlusOne, text)[FindRepeatedCalls]
 	if len(f) != 1 || f[0].Facts["duplicate"] != "true" || f[0].Facts["code"] != "Load (a/load.go:12)" {
 		t.Fatalf("found %+v", f)

@@ -257,3 +257,25 @@ func codeLocation(s *evidence.Span) string {
 	}
 	return function + " (" + file + ")"
 }
+
+// sum of the values, weighted.
+func (g *occurrences) sum() float64 {
+	sum := 0.0
+	for k, t := range g.traces {
+		for _, f := range g.found[k] {
+			sum += t.Weight * f.value
+		}
+	}
+	return sum
+}
+
+// duration writes seconds for people, to three digits.
+func duration(s float64) string {
+	switch {
+	case s >= 1:
+		return fmt.Sprintf("%.3g s", s)
+	case s >= 1e-3:
+		return fmt.Sprintf("%.3g ms", s*1e3)
+	}
+	return fmt.Sprintf("%.3g µs", s*1e6)
+}

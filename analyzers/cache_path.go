@@ -1,0 +1,299 @@
+package analyzers
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+// Kinds found by cache-path.
+const (
+	FindCacheMissPath Kind = "cache.miss.path"
+	FindCacheMissCost Kind = "cache.miss.cost"
+)
+
+const (
+	// writtenBack is the share of fall-backs after which the value is put into
+	// the cache that makes them misses without doubt.
+	writtenBack = 0.5
+	// alwaysFollowed: where nothing is written back and a call follows nearly
+	// every read, the two are steps of one program, not a miss and its price.
+	alwaysFollowed = 0.9
+)
+
+var cachePath = Analyzer{
+	Name: "cache-path",
+	Doc: "Finds cache reads that were followed by the call they should have spared: a read of a cache, then within the same request a call to a " +
+		"database or service, then often a write of the same kind of key. Value is the share of reads with such a fall-back; the gain is what " +
+		"the request would be had they hit. A call that follows every read and writes nothing back is not counted: nothing says it is a fall-back.",
+	Needs: []evidence.Kind{evidence.Spans},
+	Finds: []Kind{FindCacheMissPath, FindCacheMissCost},
+	Run:   runCachePath,
+}
+
+// lookup is one read of a cache and what followed it.
+type lookup struct {
+	read     int32
+	prefix   string  // of the key, as far as it is known
+	fallback []int32 // calls made instead; none on a hit
+	write    int32   // of the value into the cache, or -1
+}
+
+func (l *lookup) missed() bool { return len(l.fallback) > 0 }
+
+// lookups lists the cache reads of a trace with what followed each.
+func (t *Trace) lookups() []lookup {
+	var out []lookup
+	byServer := map[int32][]call{}
+	var servers []int32
+	for _, c := range t.calls() {
+		server := t.server[c.span]
+		if byServer[server] == nil {
+			servers = append(servers, server)
+		}
+		byServer[server] = append(byServer[server], c)
+	}
+	for _, server := range servers {
+		calls := byServer[server]
+		for k, c := range calls {
+			if isCacheRead(&t.Spans[c.span]) {
+				out = append(out, t.lookup(c, calls[k+1:]))
+			}
+		}
+	}
+	return out
+}
+
+// lookup reads what followed: up to the next read of the same cache the calls
+// to others, ended by the write of the same kind of key if there is one.
+// Without a write only the very next call can be the fall-back.
+func (t *Trace) lookup(read call, after []call) lookup {
+	l := lookup{read: read.span, prefix: keyPrefix(&t.Spans[read.span]), write: none}
+	for _, c := range after {
+		s := &t.Spans[c.span]
+		if s.Start < t.Spans[read.span].End-clockRounding || !t.near(read.span, c.span) {
+			continue
+		}
+		if c.to.system == read.to.system {
+			if isCacheWrite(s) && keyPrefix(s) == l.prefix {
+				l.write = c.span
+			}
+			if isCacheRead(s) || l.write >= 0 {
+				break
+			}
+			continue
+		}
+		if c.to.system != "messaging" && t.blocks(c.span) {
+			l.fallback = append(l.fallback, c.span)
+		}
+	}
+	if l.write < 0 && len(l.fallback) > 1 {
+		l.fallback = l.fallback[:1]
+	}
+	return l
+}
+
+// near reports whether two calls of a request were made in one place: by the
+// same span, or by spans next to each other.
+func (t *Trace) near(a, b int32) bool {
+	pa, pb := t.Parent[a], t.Parent[b]
+	if pa == pb || pa < 0 || pb < 0 {
+		return pa == pb
+	}
+	return t.Parent[pa] == pb || pa == t.Parent[pb] || t.Parent[pa] == t.Parent[pb] && t.Parent[pa] >= 0
+}
+
+func isCacheRead(s *evidence.Span) bool {
+	return isCacheSystem(s.Attr(evidence.AttrDBSystem)) && slices.Contains([]string{"get", "gets", "mget", "hget", "hmget", "hgetall", "getex", "json.get"}, commandOf(s))
+}
+
+func isCacheWrite(s *evidence.Span) bool {
+	return isCacheSystem(s.Attr(evidence.AttrDBSystem)) && slices.Contains([]string{"set", "setex", "psetex", "setnx", "mset", "hset", "hmset", "add", "json.set", "pipeline"}, commandOf(s))
+}
+
+// commandOf a cache's span, in lower case: its operation, the first word of
+// its statement, or of its name.
+func commandOf(s *evidence.Span) string {
+	statement, _, _ := strings.Cut(s.Attr(evidence.AttrDBQuery), " ")
+	name, _, _ := strings.Cut(strings.TrimPrefix(s.Name, "redis."), " ")
+	return strings.ToLower(cmp.Or(s.Attr(evidence.AttrDBOperation), statement, name))
+}
+
+// keyPrefix is what is known of the key: "product:?" of "get product:?".
+func keyPrefix(s *evidence.Span) string {
+	_, key, _ := strings.Cut(s.Attr(evidence.AttrDBQuery), " ")
+	key, _, _ = strings.Cut(key, " ")
+	return key
+}
+
+// cacheOf names the cache server a span talks to.
+func cacheOf(s *evidence.Span) callee {
+	address, port := s.Attr(evidence.AttrServerAddress), s.Attr(evidence.AttrServerPort)
+	if address != "" && port != "" && !strings.Contains(address, ":") {
+		address += ":" + port
+	}
+	return callee{system: s.Attr(evidence.AttrDBSystem), peer: address}
+}
+
+// cacheKey is one kind of key read by one operation.
+type cacheKey struct {
+	place  evidence.Entity
+	cache  callee
+	prefix string
+}
+
+// cacheUse counts, weighted, what became of the reads of one kind of key.
+type cacheUse struct{ reads, missed, written float64 }
+
+// believable reports whether the fall-backs are that, rather than the next
+// step of the program.
+func (u *cacheUse) believable() bool {
+	return u.missed > 0 && (u.written >= writtenBack*u.missed || u.missed < alwaysFollowed*u.reads)
+}
+
+func runCachePath(p *Pass) error {
+	uses := cacheUses(p.Facts.Traces)
+	misses := detector{rule: "cache-misses", find: func(t *Trace) []pattern {
+		return t.cacheMisses(func(k cacheKey) bool { return uses.of[k].believable() })
+	}}
+	groups := misses.gather(p.Facts.Traces)
+	slices.SortFunc(groups, func(a, b *occurrences) int { return cmp.Or(a.place.Compare(b.place), a.to.compare(b.to)) })
+	for _, g := range groups[:min(len(groups), maxGroups)] {
+		g.measure(p.Facts.Traces)
+		reportCacheMisses(p, g, uses.total(g.place, g.to))
+	}
+	return nil
+}
+
+// cacheTally is what became of all reads, by kind of key.
+type cacheTally struct {
+	of   map[cacheKey]*cacheUse
+	keys []cacheKey // in the order of their first read
+}
+
+func cacheUses(traces []*Trace) cacheTally {
+	tally := cacheTally{of: map[cacheKey]*cacheUse{}}
+	for _, t := range traces {
+		for _, l := range t.lookups() {
+			tally.count(t, &l)
+		}
+	}
+	return tally
+}
+
+func (c *cacheTally) count(t *Trace, l *lookup) {
+	k := t.cacheKey(l)
+	u := c.of[k]
+	if u == nil {
+		u = &cacheUse{}
+		c.of[k] = u
+		c.keys = append(c.keys, k)
+	}
+	u.reads += t.Weight
+	if !l.missed() {
+		return
+	}
+	u.missed += t.Weight
+	if l.write >= 0 {
+		u.written += t.Weight
+	}
+}
+
+// total of the believable uses of a cache by one operation.
+func (c *cacheTally) total(place evidence.Entity, cache callee) (sum cacheUse) {
+	for _, k := range c.keys {
+		if u := c.of[k]; k.place == place && k.cache == cache && u.believable() {
+			sum.reads, sum.missed, sum.written = sum.reads+u.reads, sum.missed+u.missed, sum.written+u.written
+		}
+	}
+	return sum
+}
+
+func (t *Trace) cacheKey(l *lookup) cacheKey {
+	return cacheKey{t.entity(t.server[l.read]), cacheOf(&t.Spans[l.read]), l.prefix}
+}
+
+// cacheMisses gives one pattern for each request and cache with misses; its
+// value is the seconds they hold up the request.
+func (t *Trace) cacheMisses(believable func(cacheKey) bool) []pattern {
+	type key struct {
+		server int32
+		cache  callee
+	}
+	at := map[key]int{}
+	var found []pattern
+	misses := map[key][]lookup{}
+	for _, l := range t.lookups() {
+		if !l.missed() || !believable(t.cacheKey(&l)) {
+			continue
+		}
+		k := key{t.server[l.read], cacheOf(&t.Spans[l.read])}
+		if _, ok := at[k]; !ok {
+			at[k] = len(found)
+			found = append(found, pattern{server: k.server, to: k.cache, facts: t.missFacts(&l), cut: func(c Cuts) { t.cutMisses(c, misses[k]) }})
+		}
+		misses[k] = append(misses[k], l)
+		f := &found[at[k]]
+		f.spans = append(f.spans, l.fallback...)
+		if l.write >= 0 {
+			f.spans = append(f.spans, l.write)
+		}
+	}
+	for k := range found {
+		found[k].value = seconds(t.onPath(found[k].server, found[k].spans))
+	}
+	return found
+}
+
+func (t *Trace) missFacts(l *lookup) map[string]string {
+	facts := t.spanFacts(l.fallback[0])
+	facts["fallback"] = t.calleeOf(l.fallback[0]).String()
+	if l.prefix != "" {
+		facts["key"] = l.prefix
+	}
+	return facts
+}
+
+// cutMisses removes the fall-backs and the writes, with what the caller did
+// between read and write: on a hit none of it happens.
+func (t *Trace) cutMisses(c Cuts, misses []lookup) {
+	for _, l := range misses {
+		for _, i := range l.fallback {
+			t.CutSubtree(c, i)
+		}
+		if l.write < 0 {
+			continue
+		}
+		t.CutSubtree(c, l.write)
+		if parent := t.Parent[l.read]; parent >= 0 && parent == t.Parent[l.write] {
+			gap := []stretch{{t.Spans[l.read].End, t.Spans[l.write].End}}
+			t.CutSelf(c, parent, t.selfWithin(parent, gap, gap[0].to-gap[0].from))
+			t.cutPlumbing(c, parent, gap)
+		}
+	}
+}
+
+func reportCacheMisses(p *Pass, g *occurrences, use cacheUse) {
+	entity := g.place
+	entity.Resource = g.to.String()
+	share := use.missed / use.reads
+	asked := g.asked()
+	facts := g.facts()
+	facts["reads"] = strconv.FormatFloat(use.reads, 'f', 0, 64)
+	f := Finding{
+		Kind: FindCacheMissPath, Entity: entity, Value: share, Unit: "1", Victims: asked, Refs: typicalSlow(g.traces, 3), Facts: facts,
+		Text:   fmt.Sprintf("%s of the cache reads of %s were followed by %s: they missed.", percent(share), g.place.Operation, facts["fallback"]),
+		Impact: Predict(p.Facts.Traces, asked[0], tracedTail, g.cut),
+	}
+	if use.written < writtenBack*use.missed {
+		f.Warnings = append(f.Warnings, "the value is seldom seen to be written back: some of these may not be misses")
+	}
+	p.Report(f)
+	cost := g.sum() / max(requestsOf(p.Facts.Traces, g.place), 1e-9)
+	p.Report(Finding{Kind: FindCacheMissCost, Entity: entity, Value: cost, Unit: "s", Refs: f.Refs, Victims: asked,
+		Text: fmt.Sprintf("A request to %s spends %s on its critical path on what the cache did not have.", g.place.Operation, duration(cost))})
+}
