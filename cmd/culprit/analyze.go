@@ -1,0 +1,70 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/culprit-rca/culprit/collectors/bundle"
+)
+
+func (a *app) analyzeCommand() *cobra.Command {
+	var sources sourceFlags
+	var window windowFlags
+	var output outputFlags
+	var file string
+	c := &cobra.Command{
+		Use: "analyze [run.culprit | sources and window]", Short: "Report on an evidence file, or on live sources", Args: cobra.MaximumNArgs(1),
+		Long: "Report on an evidence file, or on live sources over a window that has passed.\nThe same evidence gives the same bytes.",
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				file = args[0]
+			}
+			if err := sources.resolve(); err != nil {
+				return usage(err)
+			}
+			if err := output.resolve(sources.settings.Rules...); err != nil {
+				return usage(err)
+			}
+			if file == "" {
+				return a.analyzeLive(c, &sources, &window, &output)
+			}
+			if sources.named() || window.given() {
+				return usage(errors.New("an evidence file has its own sources and window: leave the others out"))
+			}
+			return a.analyzeFile(file, &window, &output)
+		},
+	}
+	sources.register(c.Flags())
+	window.register(c.Flags())
+	output.register(c.Flags())
+	c.Flags().StringVar(&file, "bundle", "", "evidence file, as the argument")
+	return c
+}
+
+func (a *app) analyzeFile(path string, window *windowFlags, output *outputFlags) error {
+	b, err := bundle.ReadFile(path)
+	if err != nil {
+		return usage(err)
+	}
+	baseline, err := window.baselineIn(b.Window)
+	if err != nil {
+		return usage(err)
+	}
+	if baseline != nil {
+		b.Baseline = baseline
+	}
+	return a.conclude(b, output)
+}
+
+// analyzeLive reports whatever arrived, and lets the trouble of the
+// collection decide the exit code before that of the judgement.
+func (a *app) analyzeLive(c *cobra.Command, sources *sourceFlags, window *windowFlags, output *outputFlags) error {
+	b, err := a.collectPast(c.Context(), sources, window)
+	if b == nil {
+		return err
+	}
+	kept := a.keep(b, output)
+	return cmp.Or(kept, err, a.conclude(b, output))
+}

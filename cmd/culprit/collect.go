@@ -1,0 +1,76 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/culprit-rca/culprit/collectors"
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+func (a *app) collectCommand() *cobra.Command {
+	var sources sourceFlags
+	var window windowFlags
+	var path string
+	c := &cobra.Command{
+		Use: "collect [sources] --since 30m | --start T --end T -o run.culprit", Short: "Read the sources into an evidence file", Args: cobra.NoArgs,
+		Long: "Read the sources over a window that has passed into one evidence file,\nto be analyzed here or elsewhere.",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if path == "" {
+				return usage(errors.New("where to? give -o run.culprit"))
+			}
+			b, err := a.collectPast(c.Context(), &sources, &window)
+			if b == nil {
+				return err
+			}
+			return cmp.Or(a.writeBundle(path, b), err)
+		},
+	}
+	sources.register(c.Flags())
+	window.register(c.Flags())
+	c.Flags().StringVarP(&path, "output", "o", "", "evidence file to write")
+	return c
+}
+
+// collectPast reads a window after the fact. With an error there may still be
+// a bundle worth keeping: it was interrupted, or holds gaps alone.
+func (a *app) collectPast(ctx context.Context, sources *sourceFlags, flags *windowFlags) (*evidence.Bundle, error) {
+	if err := sources.resolve(); err != nil {
+		return nil, usage(err)
+	}
+	w, err := flags.window(a.now())
+	if err != nil {
+		return nil, usage(err)
+	}
+	baseline, err := flags.baselineIn(w)
+	if err != nil {
+		return nil, usage(err)
+	}
+	p := a.newProgress()
+	cs, err := sources.collectors(p.Report, false)
+	if err != nil {
+		return nil, usage(err)
+	}
+	watch, stop := a.watch()
+	defer stop()
+	ctx, cancel := watch.cancelling(ctx)
+	defer cancel()
+	b, err := collectors.Collect(ctx, w, cs, collectors.Options{Timeout: sources.timeout, Progress: p.Report})
+	b.Version, b.Baseline = a.version, baseline
+	if watch.interrupted() {
+		return b, errInterrupted
+	}
+	return b, failed(err)
+}
+
+// failed keeps the error of a collection that brought nothing.
+func failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &exitError{exitFailed, fmt.Errorf("%w; nothing is concluded", err)}
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/prometheus/common/config"
+	"go.yaml.in/yaml/v3"
+)
+
+// configuration is the strict YAML of --config: one block a source. HTTP
+// settings have the shape that Prometheus itself uses (basic_auth,
+// authorization, oauth2, tls_config, ...), so that blocks can be pasted.
+type configuration struct {
+	Prometheus prometheusBlock `yaml:"prometheus"`
+	Traces     tracesBlock     `yaml:"traces"`
+	Postgres   postgresBlock   `yaml:"postgres"`
+	Load       string          `yaml:"load"`  // result file of a load tool
+	Rules      []string        `yaml:"rules"` // directories of rules
+}
+
+type prometheusBlock struct {
+	URL        string                  `yaml:"url"`
+	Headers    map[string]string       `yaml:"headers"`
+	SignalsDir string                  `yaml:"signals_dir"`
+	MaxQueries int                     `yaml:"max_queries"`
+	HTTP       config.HTTPClientConfig `yaml:",inline"`
+}
+
+type tracesBlock struct {
+	URL        string                  `yaml:"url"`
+	Headers    map[string]string       `yaml:"headers"`
+	Services   []string                `yaml:"services"`
+	MaxTraces  int                     `yaml:"max_traces"`
+	MaxSpans   int                     `yaml:"max_spans"`
+	Files      []string                `yaml:"files"`
+	OTLPListen string                  `yaml:"otlp_listen"`
+	HTTP       config.HTTPClientConfig `yaml:",inline"`
+}
+
+// postgresBlock names the server by one of three: the DSN itself, a file or
+// an environment variable that holds it.
+type postgresBlock struct {
+	DSN     config.Secret `yaml:"dsn"`
+	DSNFile string        `yaml:"dsn_file"`
+	DSNEnv  string        `yaml:"dsn_env"`
+	Hz      float64       `yaml:"hz"`
+	Explain *bool         `yaml:"explain"` // default true
+}
+
+// maxConfigBytes bounds the configuration file.
+const maxConfigBytes = 1 << 20
+
+// readConfiguration reads strictly: an unknown key is an error with its line.
+// Relative paths in it are relative to the file.
+func readConfiguration(path string) (*configuration, error) {
+	c := newConfiguration()
+	if path == "" {
+		return c, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	if len(content) > maxConfigBytes {
+		return nil, fmt.Errorf("configuration %s is larger than %d MiB", path, maxConfigBytes>>20)
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(content))
+	dec.KnownFields(true)
+	if err := dec.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("configuration %s: %s", path, yamlText(err))
+	}
+	c.resolve(filepath.Dir(path))
+	return c, c.validate(path)
+}
+
+func newConfiguration() *configuration {
+	return &configuration{
+		Prometheus: prometheusBlock{HTTP: config.DefaultHTTPClientConfig},
+		Traces:     tracesBlock{HTTP: config.DefaultHTTPClientConfig},
+	}
+}
+
+// yamlText takes the Go types out of a decoder's complaint, and keeps its line.
+func yamlText(err error) string {
+	var t *yaml.TypeError
+	if !errors.As(err, &t) {
+		return strings.TrimPrefix(err.Error(), "yaml: ")
+	}
+	texts := make([]string, len(t.Errors))
+	for i, e := range t.Errors {
+		head, _, found := strings.Cut(e, " not found in type ")
+		if found {
+			texts[i] = strings.Replace(head, "field ", "unknown key ", 1)
+			continue
+		}
+		// The offending value may be a secret in the wrong place: keep the line alone.
+		line, _, _ := strings.Cut(e, ": ")
+		texts[i] = line + ": a value of the wrong kind"
+	}
+	return strings.Join(texts, "; ")
+}
+
+// resolve makes paths relative to the configuration's folder.
+func (c *configuration) resolve(dir string) {
+	c.Prometheus.HTTP.SetDirectory(dir)
+	c.Traces.HTTP.SetDirectory(dir)
+	paths := []*string{&c.Prometheus.SignalsDir, &c.Postgres.DSNFile, &c.Load}
+	for i := range c.Traces.Files {
+		paths = append(paths, &c.Traces.Files[i])
+	}
+	for i := range c.Rules {
+		paths = append(paths, &c.Rules[i])
+	}
+	for _, p := range paths {
+		*p = config.JoinDir(dir, *p)
+	}
+}
+
+func (c *configuration) validate(path string) error {
+	if err := c.Prometheus.HTTP.Validate(); err != nil {
+		return fmt.Errorf("configuration %s: prometheus: %w", path, err)
+	}
+	if err := c.Traces.HTTP.Validate(); err != nil {
+		return fmt.Errorf("configuration %s: traces: %w", path, err)
+	}
+	return nil
+}
+
+// dsn finds the DSN where the block says it is.
+func (p *postgresBlock) dsn() (string, error) {
+	named := 0
+	for _, s := range []string{string(p.DSN), p.DSNFile, p.DSNEnv} {
+		if s != "" {
+			named++
+		}
+	}
+	if named > 1 {
+		return "", errors.New("postgres: dsn, dsn_file and dsn_env exclude each other")
+	}
+	switch {
+	case p.DSNFile != "":
+		content, err := os.ReadFile(p.DSNFile)
+		if err != nil {
+			return "", fmt.Errorf("postgres: reading dsn_file: %w", err)
+		}
+		return strings.TrimSpace(string(content)), nil
+	case p.DSNEnv != "":
+		v, ok := os.LookupEnv(p.DSNEnv)
+		if !ok {
+			return "", fmt.Errorf("postgres: the environment variable %s of dsn_env is not set", p.DSNEnv)
+		}
+		return v, nil
+	}
+	return string(p.DSN), nil
+}

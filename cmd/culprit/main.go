@@ -1,0 +1,79 @@
+// Command culprit tells what made a load run slow, how sure it is, and what
+// fixing it would buy. This package holds the verbs and wires the rooms
+// together: sources to collectors, evidence to analyzers, findings to rules,
+// the judgement to formats.
+//
+// It never measures, judges or renders anything itself. The result goes to
+// stdout alone; progress and one-line errors go to stderr.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	a := &app{stdout: os.Stdout, stderr: os.Stderr, now: time.Now, signals: signals, exit: os.Exit, version: buildVersion()}
+	os.Exit(a.main(os.Args[1:]))
+}
+
+// app is one call of the command with the world it may touch.
+type app struct {
+	stdout, stderr io.Writer
+	now            func() time.Time
+	signals        <-chan os.Signal
+	exit           func(int) // ends the process at the second interrupt
+	version        string
+	began          bool // a verb has begun: errors before that are of usage
+}
+
+// main runs one command line and gives the exit code.
+func (a *app) main(args []string) int {
+	root := a.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(context.Background())
+	if err == nil {
+		return exitOK
+	}
+	var coded *exitError
+	switch {
+	case errors.As(err, &coded):
+	case !a.began:
+		coded = &exitError{exitUsage, err}
+	default:
+		coded = &exitError{exitFailed, err}
+	}
+	fmt.Fprintln(a.stderr, "culprit:", strings.Join(strings.Fields(coded.Error()), " "))
+	return coded.code
+}
+
+const helpText = `culprit joins Prometheus, traces and PostgreSQL into one ranked report of what
+made a load run slow, how sure it is, and what fixing it would buy.
+
+Exit codes: 0 report written; 1 internal error, or no source could be read;
+2 usage or configuration; 3 a gate tripped (--fail-on); 4 inconclusive under
+--strict; 130 interrupted (the report of what arrived is still written).`
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use: "culprit", Short: "What made the load run slow?", Long: helpText,
+		SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
+		PersistentPreRun: func(*cobra.Command, []string) { a.began = true },
+		RunE:             func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.AddCommand(a.runCommand(), a.collectCommand(), a.analyzeCommand(), a.reportCommand(), a.checkCommand(), a.rulesCommand(), a.versionCommand())
+	return root
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/culprit-rca/culprit/analyzers"
+	"github.com/culprit-rca/culprit/collectors/bundle"
+	"github.com/culprit-rca/culprit/collectors/evidence"
+	"github.com/culprit-rca/culprit/report"
+	"github.com/culprit-rca/culprit/rules"
+)
+
+// bundleName is the evidence file below -o DIR.
+const bundleName = "run.culprit"
+
+// outputFlags say what becomes of the judgement.
+type outputFlags struct {
+	dir    string
+	format []string
+	rules  []string
+	failOn string
+	strict bool
+
+	formats   []report.Output
+	gate      gate
+	catalogue *rules.Catalogue
+}
+
+func (o *outputFlags) register(f *pflag.FlagSet) {
+	o.registerFormat(f)
+	f.StringArrayVar(&o.rules, "rules", nil, "directory of rules that add to or replace the built-in ones; may be repeated")
+	f.StringVar(&o.failOn, "fail-on", "", "exit 3 when a cause matches: any, rule=ID, score>=N, saved>=TIME, share>=N; several with commas, any one suffices")
+	f.BoolVar(&o.strict, "strict", false, "exit 4 when nothing can be concluded")
+}
+
+func (o *outputFlags) registerFormat(f *pflag.FlagSet) {
+	names := make([]string, len(report.Formats))
+	for i, x := range report.Formats {
+		names[i] = x.Name
+	}
+	f.StringVarP(&o.dir, "output", "o", "", "directory to write report files and the evidence to (default: one format to standard output)")
+	f.StringSliceVar(&o.format, "format", nil, "formats: "+strings.Join(names, ", ")+" (default md; with -o md,html,json)")
+}
+
+// resolve checks everything before a long run begins. more are directories of
+// rules from the configuration, read before those of the flags.
+func (o *outputFlags) resolve(more ...string) (err error) {
+	names := o.format
+	if len(names) == 0 {
+		names = []string{"md"}
+		if o.dir != "" {
+			names = []string{"md", "html", "json"}
+		}
+	}
+	if o.dir == "" && len(names) > 1 {
+		return errors.New("several formats need a directory: -o DIR")
+	}
+	for _, name := range names {
+		f, ok := report.FormatNamed(strings.TrimSpace(name))
+		if !ok {
+			return fmt.Errorf("no format is called %q", name)
+		}
+		o.formats = append(o.formats, f)
+	}
+	if o.gate, err = parseGate(o.failOn); err != nil {
+		return err
+	}
+	o.rules = append(more, o.rules...)
+	if o.catalogue, err = rules.Load(o.rules...); err != nil {
+		return err
+	}
+	if o.dir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(o.dir, 0o755); err != nil {
+		return fmt.Errorf("making the output directory: %w", err)
+	}
+	return nil
+}
+
+// conclude analyzes, judges and reports a bundle, and gives the error that
+// decides the exit code.
+func (a *app) conclude(b *evidence.Bundle, o *outputFlags) error {
+	res := analyzers.Run(b)
+	j := o.catalogue.Judge(b, res)
+	r := report.Build(b, res, j, report.Options{Version: a.version, Command: o.command(), Links: linksOf(b)})
+	if err := a.write(r, o); err != nil {
+		return err
+	}
+	if cause := o.gate.trippedBy(j); cause != "" {
+		return &exitError{exitGate, fmt.Errorf("--fail-on %s: %s", o.failOn, cause)}
+	}
+	if o.strict && (j.Status == rules.Inconclusive || j.Status == rules.RunUnusable) {
+		return &exitError{exitInconclusive, fmt.Errorf("%s: %s", j.Status, j.Headline)}
+	}
+	return nil
+}
+
+// command gives the line that makes the report again from its evidence.
+func (o *outputFlags) command() string {
+	parts := []string{"culprit", "analyze", bundleName}
+	for _, dir := range o.rules {
+		parts = append(parts, "--rules", dir)
+	}
+	return strings.Join(parts, " ")
+}
+
+// linksOf links to the tools that were read, where they have a page to show.
+func linksOf(b *evidence.Bundle) report.Links {
+	var l report.Links
+	for _, s := range b.Sources {
+		if !strings.HasPrefix(s.Target, "http://") && !strings.HasPrefix(s.Target, "https://") {
+			continue
+		}
+		switch {
+		case s.Name == "prometheus":
+			l.Prometheus = cmp.Or(l.Prometheus, s.Target)
+		case s.Name == "traces" && strings.Contains(strings.ToLower(s.Protocol), "jaeger"):
+			l.Traces = cmp.Or(l.Traces, s.Target)
+		}
+	}
+	return l
+}
+
+// write renders every format: one to stdout, or all into the directory.
+func (a *app) write(r *report.Report, o *outputFlags) error {
+	for _, f := range o.formats {
+		var buf bytes.Buffer
+		if err := f.Write(&buf, r); err != nil {
+			return fmt.Errorf("rendering %s: %w", f.Name, err)
+		}
+		if o.dir == "" {
+			if _, err := a.stdout.Write(buf.Bytes()); err != nil {
+				return fmt.Errorf("writing the report: %w", err)
+			}
+			continue
+		}
+		path := filepath.Join(o.dir, f.File)
+		if err := os.WriteFile(path, buf.Bytes(), 0o644); err != nil {
+			return fmt.Errorf("writing the report: %w", err)
+		}
+		fmt.Fprintln(a.stderr, "wrote", path)
+	}
+	return nil
+}
+
+// keep writes the evidence beside the reports, where there is a directory.
+func (a *app) keep(b *evidence.Bundle, o *outputFlags) error {
+	if o.dir == "" {
+		return nil
+	}
+	return a.writeBundle(filepath.Join(o.dir, bundleName), b)
+}
+
+func (a *app) writeBundle(path string, b *evidence.Bundle) error {
+	if err := bundle.WriteFile(path, b); err != nil {
+		return err
+	}
+	fmt.Fprintln(a.stderr, "wrote", path)
+	return nil
+}

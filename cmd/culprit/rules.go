@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/culprit-rca/culprit/analyzers"
+	"github.com/culprit-rca/culprit/rules"
+)
+
+func (a *app) rulesCommand() *cobra.Command {
+	var dirs []string
+	c := &cobra.Command{Use: "rules", Short: "The catalogue of causes", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c.PersistentFlags().StringArrayVar(&dirs, "rules", nil, "directory of rules that add to or replace the built-in ones; may be repeated")
+	c.AddCommand(
+		&cobra.Command{Use: "list", Short: "All causes that are weighed", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
+			return a.withRules(dirs, func(c *rules.Catalogue) error {
+				for _, r := range c.Rules {
+					fmt.Fprintf(a.stdout, "%-22s %s\n", r.ID, r.Title)
+				}
+				return nil
+			})
+		}},
+		&cobra.Command{Use: "explain ID", Short: "What a cause is, what speaks for and against it, what to do", Args: cobra.ExactArgs(1), RunE: func(_ *cobra.Command, args []string) error {
+			return a.withRules(dirs, func(c *rules.Catalogue) error {
+				r := c.Rule(args[0])
+				if r == nil {
+					return usage(fmt.Errorf("no rule is called %q: see culprit rules list", args[0]))
+				}
+				explain(a.stdout, r)
+				return nil
+			})
+		}},
+		&cobra.Command{Use: "check DIR", Short: "Check a directory of rules", Args: cobra.ExactArgs(1), RunE: func(_ *cobra.Command, args []string) error {
+			return a.withRules(append(slices.Clone(dirs), args[0]), func(c *rules.Catalogue) error {
+				for _, n := range c.Notes {
+					fmt.Fprintln(a.stdout, n)
+				}
+				fmt.Fprintf(a.stdout, "ok: %d rules with those of %s\n", len(c.Rules), args[0])
+				return nil
+			})
+		}},
+	)
+	return c
+}
+
+func (a *app) withRules(dirs []string, f func(*rules.Catalogue) error) error {
+	c, err := rules.Load(dirs...)
+	if err != nil {
+		return usage(err)
+	}
+	return f(c)
+}
+
+// explain prints a rule as a person reads it.
+func explain(w io.Writer, r *rules.Rule) {
+	fmt.Fprintf(w, "%s: %s\n\n%s\n\nsubject: %s (%s)\n", r.ID, r.Title, strings.TrimSpace(r.Doc), r.Subject, finders(r.Subject))
+	for _, part := range []struct {
+		title      string
+		conditions []rules.Condition
+	}{{"needed", r.When}, {"for", r.For}, {"against", r.Against}} {
+		for _, c := range part.conditions {
+			fmt.Fprintf(w, "%-8s %s\n", part.title, conditionText(c))
+		}
+	}
+	if len(r.Explains) > 0 {
+		fmt.Fprintf(w, "explains %s\n", strings.Join(r.Explains, ", "))
+	}
+	for _, line := range r.Remedy {
+		fmt.Fprintf(w, "\nremedy: %s", strings.TrimSpace(line))
+	}
+	fmt.Fprintf(w, "\n\nverify: %s\nnot when: %s\n", strings.TrimSpace(r.Verify), strings.TrimSpace(r.NotWhen))
+	for _, l := range r.Links {
+		fmt.Fprintln(w, "link:", l)
+	}
+}
+
+func conditionText(c rules.Condition) string {
+	s := fmt.Sprintf("%s from %g to %g, weight %g", c.Finding, c.From, c.To, c.Weight)
+	if c.Group != "" {
+		s += ", group " + c.Group
+	}
+	if c.On != "" && c.On != "same" {
+		s += ", on " + c.On
+	}
+	return s
+}
+
+// finders names the analyzers that report a finding.
+func finders(k analyzers.Kind) string {
+	var names []string
+	for _, an := range analyzers.All() {
+		if slices.Contains(an.Finds, k) {
+			names = append(names, an.Name)
+		}
+	}
+	return "found by " + strings.Join(names, ", ")
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/common/config"
+	"github.com/spf13/pflag"
+
+	"github.com/culprit-rca/culprit/collectors"
+	"github.com/culprit-rca/culprit/collectors/loadtest"
+	"github.com/culprit-rca/culprit/collectors/postgres"
+	"github.com/culprit-rca/culprit/collectors/prometheus"
+	"github.com/culprit-rca/culprit/collectors/traces"
+)
+
+// sourceFlags name the witnesses; each overrides its place in --config.
+type sourceFlags struct {
+	config      string
+	prometheus  string
+	traces      string
+	tracesFiles []string
+	otlpListen  string
+	postgres    string
+	load        string
+	timeout     time.Duration
+	settings    *configuration
+}
+
+func (s *sourceFlags) register(f *pflag.FlagSet) {
+	f.StringVar(&s.config, "config", "", "YAML with the sources and their credentials")
+	f.StringVar(&s.prometheus, "prometheus", "", "URL of Prometheus or a server that speaks its API")
+	f.StringVar(&s.traces, "traces", "", "URL of Jaeger, Tempo or Zipkin: http(s):// or grpc(s)://")
+	f.StringArrayVar(&s.tracesFiles, "traces-file", nil, "file of traces (OTLP, Jaeger, Zipkin); may be repeated")
+	f.StringVar(&s.postgres, "postgres", "", "DSN of PostgreSQL; keep the password in PGPASSWORD, a pass file or --config")
+	f.StringVar(&s.load, "load", "", "result file of a load tool (k6 summary)")
+	f.DurationVar(&s.timeout, "timeout", collectors.DefaultTimeout, "longest time for one source")
+}
+
+// registerListen is for verbs that are there while the load runs.
+func (s *sourceFlags) registerListen(f *pflag.FlagSet) {
+	f.StringVar(&s.otlpListen, "otlp-listen", "", "ADDR on which to receive traces over OTLP during the run")
+}
+
+// resolve reads --config and puts the flags over it.
+func (s *sourceFlags) resolve() error {
+	c, err := readConfiguration(s.config)
+	if err != nil {
+		return err
+	}
+	override(&c.Prometheus.URL, s.prometheus)
+	override(&c.Traces.URL, s.traces)
+	override(&c.Traces.OTLPListen, s.otlpListen)
+	override(&c.Load, s.load)
+	if len(s.tracesFiles) > 0 {
+		c.Traces.Files = s.tracesFiles
+	}
+	if s.postgres != "" {
+		c.Postgres.DSN, c.Postgres.DSNFile, c.Postgres.DSNEnv = config.Secret(s.postgres), "", ""
+	}
+	s.settings = c
+	return nil
+}
+
+func override(to *string, with string) {
+	if with != "" {
+		*to = with
+	}
+}
+
+// named reports whether any source is named that can be read after the fact.
+func (s *sourceFlags) named() bool {
+	c := s.settings
+	return c.Prometheus.URL != "" || c.Traces.URL != "" || len(c.Traces.Files) > 0 || c.Load != "" ||
+		c.Postgres.DSN != "" || c.Postgres.DSNFile != "" || c.Postgres.DSNEnv != ""
+}
+
+var errNoSource = errors.New("no source: give --prometheus, --traces, --postgres or --config")
+
+// collectors makes a collector for every source that is named. listen adds
+// the receiver, which makes sense only where the load is still to come.
+func (s *sourceFlags) collectors(progress collectors.Reporter, listen bool) ([]collectors.Collector, error) {
+	var out []collectors.Collector
+	var errs []error
+	add := func(c collectors.Collector, err error) {
+		if err != nil {
+			errs = append(errs, err)
+			return
+		}
+		out = append(out, c)
+	}
+	c := s.settings
+	if p := c.Prometheus; p.URL != "" {
+		add(prometheus.New(prometheus.Config{URL: p.URL, HTTP: p.HTTP, Headers: p.Headers, SignalsDir: p.SignalsDir, MaxQueries: p.MaxQueries, Progress: progress}))
+	}
+	s.addTraces(add, progress, listen)
+	dsn, err := c.Postgres.dsn()
+	switch {
+	case err != nil:
+		errs = append(errs, err)
+	case dsn != "":
+		explain := c.Postgres.Explain == nil || *c.Postgres.Explain
+		add(postgres.New(postgres.Config{DSN: dsn, Hz: c.Postgres.Hz, Explain: explain, Progress: progress}))
+	}
+	if c.Load != "" {
+		add(loadtest.NewFile(c.Load), nil)
+	}
+	if len(errs) == 0 && len(out) == 0 {
+		errs = append(errs, errNoSource)
+	}
+	return out, errors.Join(errs...)
+}
+
+func (s *sourceFlags) addTraces(add func(collectors.Collector, error), progress collectors.Reporter, listen bool) {
+	t := s.settings.Traces
+	base := traces.Config{HTTP: t.HTTP, Headers: t.Headers, Services: t.Services, MaxTraces: t.MaxTraces, MaxSpans: t.MaxSpans, Progress: progress}
+	if t.URL != "" {
+		base.URL = t.URL
+		add(traces.New(base))
+	}
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+// windowFlags name the time that is looked at.
+type windowFlags struct {
+	start, end, baseline string
+	since                time.Duration
+}
+
+func (w *windowFlags) register(f *pflag.FlagSet) {
+	f.StringVar(&w.start, "start", "", "start of the window, RFC 3339 or Unix seconds")
+	f.StringVar(&w.end, "end", "", "end of the window, RFC 3339 or Unix seconds (default now)")
+	f.DurationVar(&w.since, "since", 0, "window from so long ago until now, such as 30m")
+	f.StringVar(&w.baseline, "baseline", "", "START/END inside the window to compare with (default: found in the window, or none)")
+}
+
+func (w *windowFlags) given() bool { return w.start != "" || w.end != "" || w.since != 0 }
+
+// window settles what the flags say against the clock.
+func (w *windowFlags) window(now time.Time) (evidence.Window, error) {
+	var out evidence.Window
+	var err error
+	switch {
+	case w.since < 0:
+		return out, fmt.Errorf("--since %s is not in the past", w.since)
+	case w.since > 0 && (w.start != "" || w.end != ""):
+		return out, errors.New("--since and --start or --end exclude each other")
+	case w.since > 0:
+		out = evidence.Window{Start: now.Add(-w.since), End: now}
+	case w.start == "":
+		return out, errors.New("which window? give --since 30m, or --start and --end")
+	default:
+		if out.Start, err = parseTime("--start", w.start); err != nil {
+			return out, err
+		}
+		out.End = now
+		if w.end != "" {
+			if out.End, err = parseTime("--end", w.end); err != nil {
+				return out, err
+			}
+		}
+	}
+	out.Start, out.End = out.Start.UTC(), out.End.UTC()
+	return out, out.Validate(now)
+}
+
+// baselineIn gives the baseline that was named, nil for none.
+func (w *windowFlags) baselineIn(in evidence.Window) (*evidence.Window, error) {
+	if w.baseline == "" || w.baseline == "none" {
+		return nil, nil
+	}
+	from, to, ok := strings.Cut(w.baseline, "/")
+	if !ok {
+		return nil, fmt.Errorf("--baseline %q is not START/END", w.baseline)
+	}
+	start, err := parseTime("--baseline", from)
+	if err != nil {
+		return nil, err
+	}
+	end, err := parseTime("--baseline", to)
+	if err != nil {
+		return nil, err
+	}
+	if !start.Before(end) || start.Before(in.Start) || end.After(in.End) {
+		return nil, fmt.Errorf("--baseline %s is not a time inside the window %s to %s", w.baseline, in.Start.Format(time.RFC3339), in.End.Format(time.RFC3339))
+	}
+	return &evidence.Window{Start: start, End: end}, nil
+}
+
+// parseTime reads RFC 3339 or Unix seconds, with a fraction if there is one.
+func parseTime(flag, s string) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
+		return t.UTC(), nil
+	}
+	seconds, err := strconv.ParseFloat(s, 64)
+	if err != nil || math.IsNaN(seconds) || seconds < 0 || seconds > 1e11 {
+		return time.Time{}, fmt.Errorf("%s %q is neither RFC 3339 (2026-11-20T12:00:00Z) nor Unix seconds", flag, s)
+	}
+	return time.UnixMilli(int64(math.Round(seconds * 1000))).UTC(), nil
+}
