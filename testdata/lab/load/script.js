@@ -9,7 +9,7 @@ const base = __ENV.LAB_BASE_URL;
 const load = JSON.parse(__ENV.LAB_LOAD);
 const json = { 'Content-Type': 'application/json' };
 
-const hotProducts = 400, customers = 10000, categories = 20, eventsPerDelivery = 1600;
+const hotProducts = 400, customers = 5000, categories = 20, eventsPerDelivery = 1600;
 
 // One body for all deliveries: making it anew would cost the generator more
 // than storing it costs the shop.
@@ -29,7 +29,7 @@ function random(n) {
 }
 
 function order() {
-  const items = [1, 2].map((n) => ({ product: 1 + random(10000) * n, quantity: n, cents: 1000 }));
+  const items = [1, 2].map((n) => ({ product: (n - 1) * 10000 + 1 + random(10000), quantity: n, cents: 1000 }));
   return JSON.stringify({ customer: 1 + random(customers), card: '4242', items });
 }
 

@@ -63,12 +63,7 @@ func newCatalog(ctx context.Context, p settings.Process, t *telemetry) (routes, 
 	if err := c.loadFeatures(ctx); err != nil {
 		return nil, nil, err
 	}
-	return c, func() { db.Close(); _ = cache.redis.Close() }, nil
-}
-
-func (c *catalog) register(mux *http.ServeMux) {
-	mux.HandleFunc("GET /products", c.list)
-	mux.HandleFunc("GET /products/{id}", c.show)
+	return routes{"GET /products": c.list, "GET /products/{id}": c.show}, func() { db.Close(); _ = cache.redis.Close() }, nil
 }
 
 // show answers with one product and those like it. The product comes from the

@@ -11,20 +11,19 @@ import (
 
 // gateway is the edge: it forwards each route to the service that owns it.
 type gateway struct {
-	client          *http.Client
-	catalog, orders string
+	client *http.Client
 }
 
 func newGateway(p settings.Process, t *telemetry) (routes, func(), error) {
-	return &gateway{client: t.client(), catalog: p.Peers["catalog"], orders: p.Peers["orders"]}, func() {}, nil
-}
-
-func (g *gateway) register(mux *http.ServeMux) {
-	mux.HandleFunc("GET /products", g.forward(g.catalog))
-	mux.HandleFunc("GET /products/{id}", g.forward(g.catalog))
-	mux.HandleFunc("GET /orders", g.forward(g.orders))
-	mux.HandleFunc("POST /orders", g.forward(g.orders))
-	mux.HandleFunc("POST /events", g.forward(g.orders))
+	g := &gateway{client: t.client()}
+	catalog, orders := g.forward(p.Peers["catalog"]), g.forward(p.Peers["orders"])
+	return routes{
+		"GET /products":      catalog,
+		"GET /products/{id}": catalog,
+		"GET /orders":        orders,
+		"POST /orders":       orders,
+		"POST /events":       orders,
+	}, func() {}, nil
 }
 
 // forward passes the request on, path and query unchanged.

@@ -49,17 +49,12 @@ func newOrders(ctx context.Context, p settings.Process, t *telemetry) (routes, f
 	if err != nil {
 		return nil, nil, err
 	}
-	return &orders{
+	o := &orders{
 		db:       db,
 		payments: &paymentClient{client: t.client(), base: p.Peers["payments"]},
 		choices:  p.Choices,
-	}, db.Close, nil
-}
-
-func (o *orders) register(mux *http.ServeMux) {
-	mux.HandleFunc("GET /orders", o.list)
-	mux.HandleFunc("POST /orders", o.place)
-	mux.HandleFunc("POST /events", o.ingest)
+	}
+	return routes{"GET /orders": o.list, "POST /orders": o.place, "POST /events": o.ingest}, db.Close, nil
 }
 
 // list answers with a customer's last orders and their items.
@@ -77,7 +72,7 @@ func (o *orders) list(w http.ResponseWriter, r *http.Request) {
 }
 
 const (
-	lastOrders = `WITH last AS (SELECT id, status, cents, created_at FROM orders WHERE customer_id = $1 ORDER BY created_at DESC LIMIT 20) `
+	lastOrders = `WITH last AS (SELECT id, status, cents, created_at FROM orders WHERE customer_id = $1 ORDER BY created_at DESC LIMIT 40) `
 
 	lastOrdersNamed = lastOrders + `SELECT last.id, last.status, last.cents, last.created_at, i.product_id, p.name, i.quantity, i.cents
 FROM last JOIN order_items i ON i.order_id = last.id JOIN products p ON p.id = i.product_id ORDER BY last.created_at DESC, last.id, i.product_id`

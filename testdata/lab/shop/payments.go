@@ -38,11 +38,8 @@ func newPayments(ctx context.Context, p settings.Process, t *telemetry) (routes,
 	if err != nil {
 		return nil, nil, err
 	}
-	return &payments{db: db, tracer: t.tracers.Tracer("payments")}, db.Close, nil
-}
-
-func (p *payments) register(mux *http.ServeMux) {
-	mux.HandleFunc("POST /payments", p.charge)
+	service := &payments{db: db, tracer: t.tracers.Tracer("payments")}
+	return routes{"POST /payments": service.charge}, db.Close, nil
 }
 
 func (p *payments) charge(w http.ResponseWriter, r *http.Request) {

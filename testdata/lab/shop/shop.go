@@ -17,10 +17,8 @@ import (
 	"github.com/culprit-rca/culprit/testdata/lab/shop/settings"
 )
 
-// routes registers the handlers of one service.
-type routes interface {
-	register(*http.ServeMux)
-}
+// routes are the handlers of one service by pattern of its mux.
+type routes map[string]http.HandlerFunc
 
 // Run serves one service of the shop until the context ends.
 func Run(ctx context.Context, p settings.Process) error {
@@ -29,12 +27,12 @@ func Run(ctx context.Context, p settings.Process) error {
 		return fmt.Errorf("set up telemetry of %s: %w", p.Service, err)
 	}
 	defer t.close()
-	service, release, err := newService(ctx, p, t)
+	served, release, err := newService(ctx, p, t)
 	if err != nil {
 		return fmt.Errorf("set up %s: %w", p.Service, err)
 	}
 	defer release()
-	return serve(ctx, p.Listen, handler(service, t))
+	return serve(ctx, p.Listen, handler(served, t))
 }
 
 // newService builds the service that the settings name. The second result
@@ -53,16 +51,17 @@ func newService(ctx context.Context, p settings.Process, t *telemetry) (routes, 
 	return nil, nil, fmt.Errorf("no service is called %q", p.Service)
 }
 
-// handler puts the service behind its instruments. Health and metrics stay
-// outside of them: nobody wants them in a latency histogram.
-func handler(service routes, t *telemetry) http.Handler {
+// handler puts each route behind its instruments. They come after the mux,
+// which sets the pattern that they take the route from. Health and metrics do
+// without: nobody wants them in a latency histogram.
+func handler(served routes, t *telemetry) http.Handler {
 	mux := http.NewServeMux()
-	service.register(mux)
-	outer := http.NewServeMux()
-	outer.Handle("GET /metrics", promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{}))
-	outer.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
-	outer.Handle("/", t.traced(t.measured(mux)))
-	return outer
+	for pattern, handle := range served {
+		mux.Handle(pattern, t.traced(t.measured(handle)))
+	}
+	mux.Handle("GET /metrics", promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	return mux
 }
 
 // serve listens until the context ends, then lets requests in flight finish.

@@ -107,12 +107,9 @@ func (t *telemetry) measured(next http.Handler) http.Handler {
 	})
 }
 
-// route is the path of the pattern that matched; the mux has set it by then.
+// route is the path of the pattern that matched, without the method.
 func route(r *http.Request) string {
-	_, path, found := strings.Cut(r.Pattern, " ")
-	if !found {
-		return "unmatched"
-	}
+	_, path, _ := strings.Cut(r.Pattern, " ")
 	return path
 }
 

@@ -1,7 +1,7 @@
 -- Spread by multiplication with primes: no random(), so every machine has the same rows.
 INSERT INTO customers
 SELECT n, 'Customer ' || n, (ARRAY['north', 'east', 'south', 'west'])[1 + (n % 4)::int]
-FROM generate_series(1::bigint, 10000) n;
+FROM generate_series(1::bigint, 5000) n;
 
 INSERT INTO products
 SELECT n, 1 + n % 20, 'Product ' || n, repeat('Well made, long lived, easy to mend. ', 4), 100 + n * 7919 % 20000, n * 31 % 500
@@ -12,7 +12,7 @@ SELECT n, 1 + n * 7919 % 20000, 1 + n * 31 % 5, timestamptz '2026-01-01' + n * i
 FROM generate_series(1::bigint, 200000) n;
 
 INSERT INTO orders (customer_id, status, cents, created_at, note)
-SELECT 1 + n * 7919 % 10000, 'paid', 1000 + n % 5000, timestamptz '2026-01-01' + n * interval '1 minute', repeat('Leave it at the door. ', 6)
+SELECT 1 + n * 7919 % 5000, 'paid', 1000 + n % 5000, timestamptz '2026-01-01' + n * interval '1 minute', repeat('Leave it at the door. ', 6)
 FROM generate_series(1::bigint, 200000) n;
 
 INSERT INTO order_items
