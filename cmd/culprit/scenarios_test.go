@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/culprit-rca/culprit/report"
+)
+
+var update = flag.Bool("update", false, "write the golden reports of testdata/scenarios anew")
+
+const recorded = "../../testdata/scenarios"
+
+// maxBundle is the size that a recorded bundle may have.
+const maxBundle = 1 << 20
+
+// expectation is what a lab scenario says of its planted fault.
+type expectation struct {
+	Expect *struct{ Rule, Service, Operation, Resource string }
+}
+
+// Every recorded run of the lab is judged again: the planted cause stands
+// first with the right subject, healthy has none, and the reports are the
+// golden ones, byte for byte.
+func TestRecordedScenarios(t *testing.T) {
+	bundles, err := filepath.Glob(filepath.Join(recorded, "*", "run.culprit"))
+	if err != nil || len(bundles) < 7 {
+		t.Fatalf("%d recorded scenarios, %v; want at least 7", len(bundles), err)
+	}
+	for _, bundle := range bundles {
+		name := filepath.Base(filepath.Dir(bundle))
+		t.Run(name, func(t *testing.T) {
+			if info, err := os.Stat(bundle); err != nil || info.Size() > maxBundle {
+				t.Errorf("%s: %v bytes, %v; want at most %d", bundle, info.Size(), err, maxBundle)
+			}
+			out, again := analyzed(t, bundle), analyzed(t, bundle)
+			holdExpectation(t, name, out["report.json"])
+			for _, file := range []string{"report.md", "report.json", "report.html"} {
+				if !bytes.Equal(out[file], again[file]) {
+					t.Errorf("%s differs between two runs", file)
+				}
+				golden(t, filepath.Join(filepath.Dir(bundle), file), out[file])
+			}
+		})
+	}
+}
+
+// analyzed runs `culprit analyze` on a bundle and gives the files it wrote.
+func analyzed(t *testing.T, bundle string) map[string][]byte {
+	t.Helper()
+	dir := t.TempDir()
+	var stderr bytes.Buffer
+	a := &app{stdout: io.Discard, stderr: &stderr, now: time.Now, version: "golden"}
+	if code := a.main([]string{"analyze", bundle, "--format", "md,json,html", "-o", dir}); code != exitOK {
+		t.Fatalf("exit code %d: %s", code, stderr.String())
+	}
+	out := map[string][]byte{}
+	for _, file := range []string{"report.md", "report.json", "report.html"} {
+		text, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[file] = text
+	}
+	return out
+}
+
+func holdExpectation(t *testing.T, name string, text []byte) {
+	t.Helper()
+	var r report.Report
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	want := expected(t, name)
+	if want.Expect == nil {
+		if len(r.Causes) != 0 || r.Verdict.Status != "no-problem" {
+			t.Errorf("verdict %s with %d causes, want no-problem", r.Verdict.Status, len(r.Causes))
+		}
+		return
+	}
+	if len(r.Causes) == 0 {
+		t.Fatalf("verdict %s: no cause, want %s", r.Verdict.Status, want.Expect.Rule)
+	}
+	c, w := r.Causes[0], want.Expect
+	if c.Rule != w.Rule || !strings.Contains(c.Subject.Service, w.Service) || !strings.Contains(c.Subject.Operation, w.Operation) || !strings.Contains(c.Subject.Resource, w.Resource) {
+		t.Errorf("first is %s at %s, want %+v", c.Rule, c.Subject, *w)
+	}
+	victims := map[int]bool{}
+	for _, rank := range c.Explains {
+		victims[rank] = true
+	}
+	for _, other := range r.Causes[1:] {
+		if !victims[other.Rank] {
+			t.Errorf("false cause: %s at %s", other.Rule, other.Subject)
+		}
+	}
+}
+
+// expected reads what the lab's scenario of that name plants.
+func expected(t *testing.T, name string) (e expectation) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../../testdata/lab/scenarios", name+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(text, &e); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// golden compares with a golden file, or writes it with -update.
+func golden(t *testing.T, path string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v; run with -update", err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s differs; see what changed with -update and git diff", path)
+	}
+}
