@@ -97,6 +97,14 @@ func (t *Trace) explainPattern(rule string, found *pattern) TracePattern {
 func detectors() []detector {
 	return []detector{
 		nPlusOneDetector,
+		chattyDetector,
+		serialDetector,
+		retryDetector,
+		timeoutDetector,
+		dependencyDetector,
+		statementDetector,
 		{rule: "cache-misses", find: missesWrittenBack},
+		gapDetector,
+		stragglerDetector,
 	}
 }
