@@ -35,10 +35,10 @@ type call struct {
 	to   callee
 }
 
-// calls lists the calls of a trace by start. What a driver records within one
+// findCalls lists the calls of a trace by start. What a driver records within one
 // of its own calls, or around them (connecting, preparing, transactions), is
 // plumbing and not a call.
-func (t *Trace) calls() []call {
+func (t *Trace) findCalls() []call {
 	inside := make([]bool, len(t.Spans)) // within a call of its own service
 	var out []call
 	for _, i := range t.order {
@@ -145,9 +145,13 @@ func isCacheSystem(system string) bool {
 	return false
 }
 
-// failed reports whether a call ended in an error that a caller may try again.
+// failed reports whether a call ended in an error that a caller may try
+// again. A status says more than an error flag: a 404 is an answer.
 func failed(s *evidence.Span) bool {
-	return s.Error || s.Attr(evidence.AttrErrorType) != "" || strings.HasPrefix(s.Attr(evidence.AttrHTTPStatus), "5") || s.Attr(evidence.AttrHTTPStatus) == "429"
+	if status := s.Attr(evidence.AttrHTTPStatus); status != "" {
+		return strings.HasPrefix(status, "5") || status == "429" || status == "408"
+	}
+	return s.Error || s.Attr(evidence.AttrErrorType) != ""
 }
 
 // callGroup is the calls of one request to one callee, by start.
@@ -157,16 +161,16 @@ type callGroup struct {
 	calls  []int32
 }
 
-// callGroups gathers calls by the request they serve and by callee, whatever
+// groupCalls gathers calls by the request they serve and by callee, whatever
 // lies between them, in the order of their first call.
-func (t *Trace) callGroups() []callGroup {
+func (t *Trace) groupCalls() []callGroup {
 	type key struct {
 		server int32
 		to     callee
 	}
 	at := map[key]int{}
 	var groups []callGroup
-	for _, c := range t.calls() {
+	for _, c := range t.called {
 		k := key{t.server[c.span], c.to}
 		g, ok := at[k]
 		if !ok {

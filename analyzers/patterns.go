@@ -29,6 +29,8 @@ type detector struct {
 	unit  string
 	find  func(*Trace) []pattern
 	text  func(*occurrences) string
+	// warning holds for every finding, "" for none.
+	warning string
 }
 
 // recurrence is the kind of the share of requests that show a mechanism.
@@ -55,8 +57,9 @@ func (d *detector) analyze(p *Pass) error {
 	slices.SortFunc(groups, func(a, b *occurrences) int {
 		return cmp.Or(cmp.Compare(b.cost, a.cost), a.place.Compare(b.place), a.to.compare(b.to))
 	})
+	served := requestsByPlace(p.Facts.Traces)
 	for _, g := range groups[:min(len(groups), maxGroups)] {
-		g.measure(p.Facts.Traces)
+		g.measure(served[g.place])
 		d.report(p, g)
 	}
 	return nil
@@ -96,9 +99,9 @@ func (g *occurrences) add(t *Trace, found pattern) {
 	}
 }
 
-// measure takes the median value, the share of requests and the example whose
-// value is the median's.
-func (g *occurrences) measure(all []*Trace) {
+// measure takes the median value, the share of the requests served and the
+// example whose value is the median's.
+func (g *occurrences) measure(served float64) {
 	type valued struct {
 		pattern *pattern
 		weight  float64
@@ -119,7 +122,7 @@ func (g *occurrences) measure(all []*Trace) {
 			break
 		}
 	}
-	g.share = g.requests() / max(requestsOf(all, g.place), 1e-9)
+	g.share = g.requests() / served
 }
 
 // requests that show the mechanism, weighted.
@@ -135,14 +138,13 @@ func (g *occurrences) requests() float64 {
 	return n
 }
 
-// requestsOf an operation, weighted, wherever in the traces it was called.
-func requestsOf(traces []*Trace, place evidence.Entity) float64 {
-	n := 0.0
+// requestsByPlace counts the requests to every operation, weighted, wherever
+// in the traces it was called.
+func requestsByPlace(traces []*Trace) map[evidence.Entity]float64 {
+	n := map[evidence.Entity]float64{}
 	for _, t := range traces {
-		for i := range t.Spans {
-			if t.server[i] == int32(i) && t.Spans[i].Service == place.Service && OperationOf(&t.Spans[i]) == place.Operation {
-				n += t.Weight
-			}
+		for k := range t.entries {
+			n[t.entries[k].entity] += t.Weight
 		}
 	}
 	return n
@@ -187,6 +189,9 @@ func (d *detector) report(p *Pass, g *occurrences) {
 		Kind: d.finds, Entity: entity, Value: g.median, Unit: d.unit, Text: d.text(g), Victims: asked,
 		Refs: typicalSlow(g.traces, 3), Facts: g.facts(),
 		Impact: Predict(p.Facts.Traces, asked[0], tracedTail, g.cut),
+	}
+	if d.warning != "" {
+		f.Warnings = append(f.Warnings, d.warning)
 	}
 	if len(g.traces) < fewestTraces {
 		f.Warnings = append(f.Warnings, fmt.Sprintf("seen in %d traces only", len(g.traces)))
