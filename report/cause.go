@@ -17,6 +17,9 @@ func (bd *builder) ranked(hs []*rules.Hypothesis) []Cause {
 		c.Rank = i + 1
 		if c.Rank <= chartedCauses {
 			c.Charts = charts(h)
+			if len(c.Traces) > 0 {
+				c.Traces[0].draw(bd.bundle)
+			}
 		}
 		c.Explains, c.Explained = explains(h, hs)
 		out = append(out, c)
@@ -81,7 +84,11 @@ func explains(h *rules.Hypothesis, all []*rules.Hypothesis) ([]int, []Explained)
 func account(h *rules.Hypothesis) []Evidence {
 	out := []Evidence{}
 	for _, e := range h.Account {
-		out = append(out, line(e))
+		l := line(e)
+		if e.Finding == h.Finding {
+			l.Warnings = nil // said once, for the cause
+		}
+		out = append(out, l)
 	}
 	slices.SortStableFunc(out, func(x, y Evidence) int {
 		switch {

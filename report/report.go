@@ -148,10 +148,13 @@ type Explained struct {
 	Subject evidence.Entity `json:"subject" clean:"name"`
 }
 
-// Trace is an example.
+// Trace is an example; Spans in the order of calls where it is drawn.
 type Trace struct {
-	ID   string `json:"id" clean:"hex"`
-	Link string `json:"link,omitempty" clean:"url"`
+	ID      string      `json:"id" clean:"hex"`
+	Link    string      `json:"link,omitempty" clean:"url"`
+	Seconds float64     `json:"seconds,omitempty"`
+	Spans   []TraceSpan `json:"spans,omitempty"`
+	LeftOut int         `json:"left_out,omitempty"` // spans not listed
 }
 
 // Query can be run again by hand.
@@ -214,6 +217,14 @@ var Formats = []Output{
 	{"html", "report.html", "one self-contained page, no script", writeHTML},
 	{"json", "report.json", "the contract for programs, schema_version 1", writeJSON},
 	{"text", "report.txt", "plain text for a terminal", writeText},
+	{"brief", "report-brief.md", "one page of Markdown for an incident", writeBrief},
+	{"commonmark", "report-commonmark.md", "Markdown without tables and HTML, for wikis", writeCommonMark},
+	{"slack", "report-slack.json", "body of a Slack webhook, at most 10,000 characters", writeSlack},
+	{"junit", "report-junit.xml", "JUnit XML: causes fail, what could not be weighed is skipped", writeJUnit},
+	{"sarif", "report.sarif", "SARIF 2.1.0, one result a cause", writeSARIF},
+	{"github", "report-github.txt", "GitHub workflow annotations", writeGitHub},
+	{"csv", "report.csv", "the causes as a table, in base units", writeCSV},
+	{"openmetrics", "report.prom", "OpenMetrics text for a textfile collector", writeOpenMetrics},
 }
 
 // FormatNamed finds a format in the register.
