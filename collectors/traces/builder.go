@@ -76,7 +76,8 @@ type builder struct {
 	statements map[queryText]statement
 	lists      map[string][]evidence.Attr
 	salt       [16]byte
-	span       fields // scratch
+	span       fields   // scratch
+	links      []string // scratch
 	scratch    []byte
 	untimed    int // spans dropped for want of a start or an end
 	misnamed   int // spans dropped for an id that is none

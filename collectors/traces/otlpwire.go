@@ -66,7 +66,7 @@ func (b *builder) wireResource(spans []evidence.Span, message string) ([]evidenc
 func (b *builder) wireSpan(res *resource, message string) (evidence.Span, bool, error) {
 	raw := rawSpan{binary: true}
 	b.span.reset()
-	link := ""
+	b.links = b.links[:0]
 	for len(message) > 0 {
 		f, rest, err := nextField(message)
 		if err != nil {
@@ -92,7 +92,7 @@ func (b *builder) wireSpan(res *resource, message string) (evidence.Span, bool, 
 		case 11:
 			err = b.wireEvent(f.text)
 		case 13:
-			link, err = firstLink(link, raw.trace, f.text)
+			b.links = append(b.links, f.text) // read once the ids are known: fields come in any order
 		case 15:
 			raw.failed, err = wireFailed(f.text)
 		}
@@ -101,8 +101,8 @@ func (b *builder) wireSpan(res *resource, message string) (evidence.Span, bool, 
 		}
 		message = rest
 	}
-	if link != "" && isZero(raw.parent) {
-		raw.parent, raw.follows = link, true
+	if err := raw.followWire(b.links); err != nil {
+		return evidence.Span{}, false, err
 	}
 	span, ok := b.build(res, raw)
 	return span, ok, nil
@@ -118,22 +118,28 @@ func (b *builder) wireEvent(message string) error {
 	})
 }
 
-// firstLink keeps the first link inside the trace: trace 1, span 2.
-func firstLink(already, trace, message string) (string, error) {
-	var linked, span string
-	err := eachField(message, func(f wireField) error {
-		switch f.id {
-		case 1:
-			linked = f.text
-		case 2:
-			span = f.text
+// followWire is follow for links as they lie in the message: trace 1, span 2.
+func (r *rawSpan) followWire(links []string) error {
+	orphan := isZero(r.parent)
+	for _, message := range links {
+		var trace, span string
+		err := eachField(message, func(f wireField) error {
+			switch f.id {
+			case 1:
+				trace = f.text
+			case 2:
+				span = f.text
+			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
-		return nil
-	})
-	if already != "" || linked != trace || isZero(span) {
-		return already, err
+		if orphan && !r.follows && trace == r.trace && !isZero(span) {
+			r.parent, r.follows = span, true
+		}
 	}
-	return span, err
+	return nil
 }
 
 // wireFailed reads Status: code 3 is 2 for an error.
