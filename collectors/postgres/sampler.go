@@ -29,13 +29,17 @@ const (
 	retryMost  = 5 * time.Second
 )
 
-// startSampler samples until finish. The context's values are kept, its end is
+// startSampler connects and samples until finish. A connection that is refused
+// now is tried again, and counted. The context's values are kept, its end is
 // not: the load outlives the call that began it.
 func startSampler(ctx context.Context, s *session, hz float64, caps *capabilities) *sampler {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	p := &sampler{
 		session: s, caps: caps, every: time.Duration(float64(time.Second) / hz), started: time.Now(),
 		cancel: cancel, done: make(chan struct{}), history: newHistory(),
+	}
+	if err := s.open(ctx); err != nil {
+		p.history.lose(s.plain(err))
 	}
 	go p.run(ctx)
 	return p
@@ -52,6 +56,7 @@ func (p *sampler) finish() *history {
 		<-p.done
 		p.session.close()
 		p.history.requests, p.history.spent = p.session.requests, p.session.spent
+		p.history.broken += p.session.lost
 	})
 	return p.history
 }
@@ -67,7 +72,7 @@ func (p *sampler) run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			p.history.lost(err)
+			p.history.lose(p.session.plain(err))
 			wait(ctx, retry)
 			retry = min(2*retry, retryMost)
 		default:
@@ -87,7 +92,8 @@ func (p *sampler) run(ctx context.Context) {
 }
 
 // tick takes one sample, and once a second what is dearer: the connections in
-// use and, where somebody waits for a lock, who blocks whom.
+// use and, where somebody waits for a lock, who blocks whom; now and then, who
+// holds back vacuum.
 func (p *sampler) tick(ctx context.Context) error {
 	at := time.Now()
 	seen, err := rows(ctx, p.session, scanSighting, sightingSQL(p.caps))
@@ -103,9 +109,15 @@ func (p *sampler) tick(ctx context.Context) error {
 		return p.give(err)
 	}
 	if locked {
-		return p.give(p.blocking(ctx, at))
+		if err := p.blocking(ctx, at); err != nil {
+			return p.give(err)
+		}
 	}
-	return nil
+	if at.Sub(p.history.lastHeld) < holdersEvery {
+		return nil
+	}
+	p.history.lastHeld = at
+	return p.give(p.holders(ctx, at))
 }
 
 // give closes a connection that failed otherwise than by the server's answer,
@@ -117,8 +129,8 @@ func (p *sampler) give(err error) error {
 	return err
 }
 
-// lost counts a failed tick under what it means.
-func (h *history) lost(err error) {
+// lose counts a failed tick under what it means.
+func (h *history) lose(err error) {
 	switch state := code(err); {
 	case state == codeTooManyConnections:
 		h.refused++
@@ -130,7 +142,5 @@ func (h *history) lost(err error) {
 	var p *plainError
 	if errors.As(err, &p) {
 		h.lastError = p.text
-		return
 	}
-	h.lastError = oneLine(err.Error())
 }

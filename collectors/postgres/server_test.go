@@ -232,3 +232,26 @@ func (s *server) write(name, text string) {
 		s.t.Fatal(err)
 	}
 }
+
+// crash ends the server without a shutdown, so that it has to recover.
+func (s *server) crash() {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
+		s.t.Fatal(err)
+	}
+	_ = s.cmd.Wait()
+	s.cmd = nil
+}
+
+// standby is a second server that follows this one.
+func (s *server) standby() *server {
+	s.t.Helper()
+	o := *s
+	o.data, o.port, o.cmd = filepath.Join(s.t.TempDir(), "standby"), freePort(s.t), nil
+	o.owner()
+	s.run("pg_basebackup", "-D", o.data, "-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-U", "postgres", "-R", "--checkpoint=fast", "--no-sync")
+	o.configure(nil)
+	o.start()
+	s.t.Cleanup(o.stop)
+	return &o
+}
