@@ -16,6 +16,7 @@ func All() []Analyzer {
 		cpuThrottling,
 		poolSaturation,
 		cacheRatio,
+		cachePath,
 		missingIndex,
 		indexContention,
 	}

@@ -226,7 +226,7 @@ func TestHostileSources(t *testing.T) {
 				secret := strings.Replace(address, "http://", "http://user:"+canary+"@", 1) + "/?token=" + canary
 				o := culprit(t, "analyze", "--"+source, secret, "--since", "5m", "--timeout", "1500ms")
 				o.wantError(t, exitFailed, "no source could be read: "+source)
-				if !strings.Contains(o.stdout, "emedy") || !strings.Contains(o.stdout, "failed") {
+				if !strings.Contains(o.stdout, "would make it visible |") || !strings.Contains(o.stdout, "failed") {
 					t.Errorf("the report names no gap with a remedy:\n%s", o.stdout)
 				}
 			})

@@ -73,10 +73,10 @@ func (w Window) Validate(now time.Time) error {
 	switch {
 	case w.Start.IsZero() || w.End.IsZero():
 		return fmt.Errorf("the window needs a start and an end")
-	case !w.Start.Before(w.End):
-		return fmt.Errorf("the window is empty: start %s is not before end %s", w.Start.Format(time.RFC3339), w.End.Format(time.RFC3339))
 	case w.Start.After(now):
 		return fmt.Errorf("the window starts in the future: %s", w.Start.Format(time.RFC3339))
+	case !w.Start.Before(w.End):
+		return fmt.Errorf("the window is empty: start %s is not before end %s", w.Start.Format(time.RFC3339), w.End.Format(time.RFC3339))
 	}
 	return nil
 }
