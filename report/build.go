@@ -46,6 +46,7 @@ func Build(b *evidence.Bundle, res *analyzers.Result, j *rules.Judgement, opts O
 		Rejected:      rejected(j.Rejected),
 		Coverage:      coverage(b),
 		Unweighed:     unweighed(res.Skips),
+		Notes:         j.Notes,
 		Zone:          zone(opts.Zone, b.Window.Start),
 	}
 	if b.Baseline != nil {
@@ -84,7 +85,7 @@ func (bd *builder) symptoms(f *analyzers.Facts) []Symptom {
 	for _, s := range inOrder(f) {
 		sym := symptom(s)
 		if s.Slow && charted < chartedSlow {
-			sym.Charts = symptomCharts(s)
+			sym.Charts = symptomCharts(s, charted == 0)
 			charted++
 		}
 		out = append(out, sym)
@@ -144,16 +145,18 @@ func binEnd(times []int64, i int) int64 {
 	return times[i] + 1000
 }
 
-func symptomCharts(s analyzers.Symptom) []analyzers.Chart {
+// symptomCharts draws the latency of an operation, and its load if it is the
+// worst one.
+func symptomCharts(s analyzers.Symptom, worst bool) []analyzers.Chart {
 	if len(s.Times) < 2 {
 		return nil
 	}
-	name := s.Entity.String()
+	name := entityText(s.Entity)
 	charts := []analyzers.Chart{{Title: "p95 of " + name, Unit: "s", Lines: []analyzers.Line{{Name: "p95", Times: s.Times, Values: s.P95s}}}}
 	if s.BaselineP95 > 0 {
 		charts[0].Limit, charts[0].LimitName = s.BaselineP95, "baseline p95"
 	}
-	if len(s.Rates) == len(s.Times) {
+	if worst && len(s.Rates) == len(s.Times) {
 		charts = append(charts, analyzers.Chart{Title: "Requests of " + name, Unit: "{request}/s", Lines: []analyzers.Line{{Name: "requests", Times: s.Times, Values: s.Rates}}})
 	}
 	return thinned(charts)
@@ -181,7 +184,7 @@ func headline(status rules.VerdictStatus, r *Report) string {
 	case status == rules.CausesFound && len(r.Causes) > 0:
 		c := r.Causes[0]
 		s := "Most likely cause: " + c.Title
-		if name := c.Subject.String(); name != "" {
+		if name := entityText(c.Subject); name != "" {
 			s += " in " + name
 		}
 		if c.Impact != nil {

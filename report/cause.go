@@ -2,6 +2,7 @@ package report
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/culprit-rca/culprit/analyzers"
 	"github.com/culprit-rca/culprit/collectors/evidence"
@@ -34,17 +35,23 @@ func (bd *builder) unranked(hs []*rules.Hypothesis) []Cause {
 func (bd *builder) cause(h *rules.Hypothesis) Cause {
 	c := Cause{
 		Rule: h.Rule.ID, Title: h.Rule.Title, Subject: h.Subject, Score: h.Score,
-		Impact: impact(h.Impact), Mechanism: h.Rule.Doc, Verify: h.Rule.Verify, NotWhen: h.Rule.NotWhen,
-		Evidence: account(h), Explains: []int{}, Remedy: orEmpty(h.Remedy), Links: orEmpty(h.Rule.Links), Fingerprint: h.Fingerprint,
+		Impact: impact(h.Impact), Mechanism: h.Rule.Doc, Verify: h.Verify, NotWhen: h.NotWhen, Victims: h.Victims,
+		Evidence: account(h), Explains: []int{}, Remedy: nonEmpty(h.Remedy), Links: orEmpty(h.Rule.Links), Fingerprint: h.Fingerprint,
 	}
 	if h.Finding != nil {
-		c.Finding, c.Warnings, c.Victims = h.Finding.Text, h.Finding.Warnings, h.Finding.Victims
+		c.Finding, c.Warnings = h.Finding.Text, h.Finding.Warnings
 	}
 	c.Traces, c.Queries = bd.references(h)
 	return c
 }
 
 func orEmpty(s []string) []string { return append([]string{}, s...) }
+
+// nonEmpty drops the lines that a rule's template left empty for want of a
+// fact.
+func nonEmpty(s []string) []string {
+	return slices.DeleteFunc(orEmpty(s), func(l string) bool { return strings.TrimSpace(l) == "" })
+}
 
 func impact(i *analyzers.Impact) *Impact {
 	if i == nil {

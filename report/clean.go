@@ -100,20 +100,17 @@ func cleanString(s, tag string) string {
 // characters and invalid UTF-8 visible as escapes, and cuts what is too long.
 // Line breaks and tabs survive in a block and are spaces elsewhere.
 func cleanText(s string, limit int, block bool) string {
-	var b strings.Builder
-	n := 0
+	var out []rune
 	s = strings.TrimSpace(strings.ReplaceAll(s, "\r\n", "\n"))
-	for i := 0; i < len(s); {
+	for i := 0; i < len(s) && len(out) <= limit; {
 		r, size := utf8.DecodeRuneInString(s[i:])
-		piece := visible(r, s[i:i+size], block)
+		out = append(out, []rune(visible(r, s[i:i+size], block))...)
 		i += size
-		if n += utf8.RuneCountInString(piece); n >= limit && i < len(s) {
-			b.WriteString("…")
-			break
-		}
-		b.WriteString(piece)
 	}
-	return strings.TrimSpace(b.String())
+	if len(out) > limit {
+		out = append(out[:limit-1], '…')
+	}
+	return strings.TrimSpace(string(out))
 }
 
 func visible(r rune, raw string, block bool) string {

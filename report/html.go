@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/culprit-rca/culprit/analyzers"
@@ -38,7 +39,18 @@ type page struct {
 	Leads             []causeView
 	Housekeeping      []causeView
 	Gaps              []gap
+	Shortened         string
 }
+
+// htmlBudget is what a page may weigh in bytes, so that every tracker takes it
+// as an attachment and every browser opens it at once.
+const htmlBudget = 1_500_000
+
+// pageLimits are what a page shows of long lists: causes in full, lines of
+// evidence a cause, rows a table. 0 is all.
+type pageLimits struct{ causes, account, rows int }
+
+var pageSteps = []pageLimits{{}, {20, 40, 200}, {5, 12, 50}, {1, 4, 10}}
 
 // causeView is a cause with its pictures.
 type causeView struct {
@@ -68,23 +80,50 @@ func writeHTML(w io.Writer, r *Report) error {
 		"coverageWord": coverageWord, "coverageDetail": coverageDetail, "operationName": operationName, "digits": digits, "percent": percent,
 		"seconds": seconds, "orDash": orDash, "p95Text": p95Text, "bucketText": bucketText, "baselineText": baselineText, "savedText": savedText,
 		"scoreText": scoreText, "scoreWord": scoreWord, "tallyText": tallyText, "pieces": pieces, "kindsText": kindsText, "verdictMark": verdictMark,
-		"signClass": signClass, "signWord": signWord, "loadText": loadText,
+		"entityText": entityText, "signClass": signClass, "signWord": signWord, "loadText": loadText,
 	}).Parse(pageHTML)
 	if err != nil {
 		return fmt.Errorf("parse page template: %w", err)
 	}
 	var out bytes.Buffer
-	if err := t.Execute(&out, newPage(r)); err != nil {
-		return fmt.Errorf("write html: %w", err)
+	for _, l := range pageSteps {
+		out.Reset()
+		if err := t.Execute(&out, newPage(l.of(r))); err != nil {
+			return fmt.Errorf("write html: %w", err)
+		}
+		if out.Len() <= htmlBudget {
+			break
+		}
 	}
 	_, err = out.WriteTo(w)
 	return err
 }
 
-func newPage(r *Report) page {
+// of is a report with its lists cut, and a word for what was left out.
+func (l pageLimits) of(r *Report) (*Report, string) {
+	if l.causes == 0 {
+		return r, ""
+	}
+	out := *r
+	out.Causes, out.Leads, out.Housekeeping = first(r.Causes, l.causes), first(r.Leads, l.causes), first(r.Housekeeping, l.causes)
+	out.Symptoms, out.Rejected, out.Unweighed = first(r.Symptoms, l.rows), first(r.Rejected, l.rows), first(r.Unweighed, l.rows)
+	out.Coverage = slices.Clone(r.Coverage)
+	for i := range out.Coverage {
+		out.Coverage[i].Gaps, out.Coverage[i].Notes = first(out.Coverage[i].Gaps, l.rows), first(out.Coverage[i].Notes, l.rows)
+	}
+	out.Causes = slices.Clone(out.Causes)
+	for i := range out.Causes {
+		out.Causes[i].Evidence = first(out.Causes[i].Evidence, l.account)
+	}
+	return &out, fmt.Sprintf("Shortened to fit: at most %d causes, %d lines of evidence for each and %d rows a table are shown; report.json has everything.", l.causes, l.account, l.rows)
+}
+
+func first[T any](s []T, n int) []T { return s[:min(n, len(s))] }
+
+func newPage(r *Report, shortened string) page {
 	p := page{
 		R: r, Style: template.CSS(pageCSS), StyleHash: styleHash(pageCSS), Status: statusWord(r), Window: r.windowText(r.Window),
-		Zone: r.location().String(), SlowText: slowText(r), NoCause: noCause(r), Method: methodText, Gaps: r.gaps(),
+		Zone: r.location().String(), SlowText: slowText(r), NoCause: noCause(r), Method: methodText, Gaps: r.gaps(), Shortened: shortened,
 		Causes: causeViews(r, "cause", r.Causes), Leads: causeViews(r, "lead", r.Leads), Housekeeping: causeViews(r, "keep", r.Housekeeping),
 	}
 	if r.Baseline != nil {
@@ -173,11 +212,11 @@ func follows(r *Report, c Cause) []string {
 	for _, rank := range c.Explains {
 		if rank >= 1 && rank <= len(r.Causes) {
 			v := r.Causes[rank-1]
-			out = append(out, fmt.Sprintf("%d. %s: %s", rank, v.Title, v.Subject))
+			out = append(out, fmt.Sprintf("%d. %s: %s", rank, v.Title, entityText(v.Subject)))
 		}
 	}
 	for _, v := range c.Explained {
-		out = append(out, strings.TrimSuffix(v.Title+": "+v.Subject.String(), ": "))
+		out = append(out, strings.TrimSuffix(v.Title+": "+entityText(v.Subject), ": "))
 	}
 	return out
 }

@@ -180,6 +180,7 @@ func (m *markdown) row(cells ...string) {
 
 func (m *markdown) ranking() {
 	m.f("\n## What made it slow\n\n")
+	defer m.notes()
 	if len(m.r.Causes) == 0 {
 		m.f("%s\n", noCause(m.r))
 		return
@@ -191,7 +192,16 @@ func (m *markdown) ranking() {
 		if c.Impact != nil {
 			of = mdText(c.Impact.Percentile) + " of " + mdCell(c.Impact.Operation)
 		}
-		m.row(fmt.Sprint(c.Rank), mdTableText(c.Title), mdCell(c.Subject.String()), savedText(c.Impact), of, scoreText(c.Score))
+		m.row(fmt.Sprint(c.Rank), mdTableText(c.Title), mdCell(entityText(c.Subject)), savedText(c.Impact), of, scoreText(c.Score))
+	}
+}
+
+// notes is what weakens the judgement.
+func (m *markdown) notes() {
+	for i, n := range m.r.Notes {
+		if i < max(m.d.rows, 1) {
+			m.f("\n%s\n", mdInline(n))
+		}
 	}
 }
 
@@ -207,9 +217,7 @@ func (m *markdown) cause(c Cause, title string) {
 	m.remedy(c)
 	m.account("Evidence for", c.pros())
 	m.account("What would speak against", c.cons())
-	for _, w := range c.Warnings {
-		m.f("\n- Mind: %s\n", mdInline(w))
-	}
+	m.list("Mind", c.Warnings)
 	m.list("Follows from this", follows(m.r, c))
 	m.references(c)
 }
@@ -293,7 +301,7 @@ func (m *markdown) sparks(c Cause) {
 	if len(c.Charts) == 0 {
 		return
 	}
-	m.row("Over the run", onlyIf(true, m.r.offset(m.r.Window.Start.UnixMilli())+" to "+m.r.offset(m.r.Window.End.UnixMilli())), "peak")
+	m.row("Over the run", m.r.span(Span{m.r.Window.Start.UnixMilli(), m.r.Window.End.UnixMilli()}), "peak")
 	m.row("---", "---", "--:")
 	for _, ch := range c.Charts {
 		unit := chartUnit(ch)
@@ -375,7 +383,7 @@ func (m *markdown) rejected() {
 			m.f("\n%d more.\n", len(m.r.Rejected)-i)
 			break
 		}
-		m.row(mdTableText(x.Rule), mdCell(x.Subject.String()), mdTableText(x.Reason))
+		m.row(mdTableText(x.Rule), mdCell(entityText(x.Subject)), mdTableText(x.Reason))
 	}
 }
 
@@ -385,7 +393,7 @@ func (m *markdown) housekeeping() {
 	}
 	m.f("\n## Housekeeping\n\nTrue, worth mending, and not what made this run slow.\n\n")
 	for _, c := range m.r.Housekeeping {
-		m.f("- **%s** %s: %s", mdText(c.Title), mdCode(c.Subject.String()), mdInline(c.Finding))
+		m.f("- **%s** %s: %s", mdText(c.Title), mdCode(entityText(c.Subject)), mdInline(c.Finding))
 		for _, s := range c.Remedy {
 			m.f(" %s", mdInline(s))
 		}

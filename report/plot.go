@@ -11,7 +11,7 @@ import (
 // Geometry of a chart in its own units; the page scales it to its column.
 const (
 	plotW, plotH              = 640.0, 200.0
-	padLeft, padRight         = 62.0, 10.0
+	padLeft, padRight         = 74.0, 10.0
 	padTop, padBottom         = 22.0, 24.0
 	tableRows                 = 12 // of the data table behind a chart
 	innerW, innerH    float64 = plotW - padLeft - padRight, plotH - padTop - padBottom
@@ -76,7 +76,7 @@ func (f *frame) draw(id string, c analyzers.Chart) plot {
 	y := func(v float64) float64 { return padTop + innerH*(1-math.Max(0, math.Min(v, top))/top) }
 	p := plot{
 		ID: id, Title: c.Title, W: num(plotW), H: num(plotH), Left: num(padLeft), Right: num(plotW - padRight), Top: num(padTop), Bottom: num(plotH - padBottom),
-		Bands: f.bands(), Marks: f.stages(), XTicks: f.xTicks(), YTicks: yTicks(top, y, unit), Table: f.table(c, unit),
+		Bands: f.bands(), Marks: f.stages(), XTicks: f.xTicks(), YTicks: yTicks(top, y, tickUnit(c, unit)), Table: f.table(c, unit),
 	}
 	for i, l := range lines {
 		shown := c.Lines[i]
@@ -134,6 +134,15 @@ func chartUnit(c analyzers.Chart) func(float64) string {
 		}
 	}
 	return func(v float64) string { return quantity(v, c.Unit) }
+}
+
+// tickUnit leaves out the word of a counted thing, which the title has: an axis
+// has room for a number.
+func tickUnit(c analyzers.Chart, unit func(float64) string) func(float64) string {
+	if !strings.HasPrefix(c.Unit, "{") {
+		return unit
+	}
+	return func(v float64) string { return quantity(v, "1") }
 }
 
 // stacked adds each line to the sum of those below it, at its own times.
@@ -199,12 +208,12 @@ func yTicks(top float64, y func(float64) float64, unit func(float64) string) []m
 	return out
 }
 
-// xTicks marks four to eight round times since the window's start.
+// xTicks marks up to six round times since the window's start.
 func (f *frame) xTicks() []mark {
 	total := (f.to - f.from) / 1000
 	step := int64(1)
 	for _, s := range []int64{1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400} {
-		if step = s; total/s <= 7 {
+		if step = s; total/s <= 5 {
 			break
 		}
 	}
@@ -215,7 +224,7 @@ func (f *frame) xTicks() []mark {
 		if t == 0 {
 			m.Anchor = "start"
 		}
-		if f.x(ms) > plotW-padRight-24 {
+		if f.x(ms) > plotW-padRight-30 {
 			m.Anchor = "end"
 		}
 		out = append(out, m)

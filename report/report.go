@@ -35,6 +35,7 @@ type Report struct {
 	Rejected      []Rejected         `json:"rejected"`
 	Coverage      []Coverage         `json:"coverage"`
 	Unweighed     []Unweighed        `json:"unweighed,omitempty"`
+	Notes         []string           `json:"notes,omitempty"` // what weakens the judgement
 }
 
 // Generator says what made the report and how to make it again.

@@ -73,8 +73,6 @@ func poolRule() *rules.Rule {
 		ID: "pool-saturation", Title: "Connection pool too small",
 		Doc:      "Requests queue for a connection in the application while the database has sessions to spare. Every request that finds the pool empty waits for another one to finish.",
 		Explains: []string{"slow-dependency"},
-		Verify:   "Set the size, run the same load again: `pool.wait.time` falls to nothing and `pg_stat_activity` shows more than 4 active sessions. If the wait only moves into the database, this was not it.",
-		NotWhen:  "The database is short of CPU, or `max_connections` divided by the number of replicas leaves no room.",
 		Links:    []string{"https://pkg.go.dev/github.com/jackc/pgx/v5/pgxpool", "javascript:alert(1)"},
 	}
 }
@@ -94,27 +92,28 @@ func poolHypothesis() *rules.Hypothesis {
 			{Title: "Active sessions in PostgreSQL by wait", Unit: "{session}", Stacked: true, Lines: []analyzers.Line{wave("CPU", 90, 0.5, 0.9), wave("Client:ClientRead", 90, 0.6, 2.1), wave("IO:DataFileRead", 90, 0.05, 0.3)}, Limit: 2, LimitName: "cores"},
 		},
 		Warnings: []string{"wait time is a mean over 15 s"},
-		Victims:  []evidence.Entity{{Service: "orders", Operation: "POST /orders"}, {Service: "gateway", Operation: "POST /api/orders"}},
 	}
 	flat := &analyzers.Finding{Kind: "db.statement.change", Entity: subject, Value: 1.04, Unit: "1", Baseline: 1, Text: "The mean of the statements did not change: 1.9 ms before, 2.0 ms now.",
 		Refs: []evidence.Ref{{Source: "postgres", Query: "select queryid, calls, total_exec_time\nfrom pg_stat_statements\norder by total_exec_time desc\nlimit 20"}}}
 	return &rules.Hypothesis{
-		Rule: poolRule(), Subject: subject, Score: 0.91, Fingerprint: "pool-saturation/orders/orders-db", Finding: f,
-		Impact: &analyzers.Impact{Operation: evidence.Entity{Service: "gateway", Operation: "POST /api/orders"}, Percentile: 0.95, Now: 0.81, Then: 0.24, Low: 0.5, High: 0.62, Method: "what-if on 312 traces"},
+		Rule: poolRule(), Subject: subject, Score: 0.91, Fingerprint: "pool-saturation/orders/orders-db", Finding: f, Victims: []evidence.Entity{{Service: "orders", Operation: "POST /orders"}, {Service: "gateway", Operation: "POST /api/orders"}},
+		Verify:  "Set the size, run the same load again: `pool.wait.time` falls to nothing and `pg_stat_activity` shows more than 4 active sessions. If the wait only moves into the database, this was not it.",
+		NotWhen: "The database is short of CPU, or `max_connections` divided by the number of replicas leaves no room.",
+		Impact:  &analyzers.Impact{Operation: evidence.Entity{Service: "gateway", Operation: "POST /api/orders"}, Percentile: 0.95, Now: 0.81, Then: 0.24, Low: 0.5, High: 0.62, Method: "what-if on 312 traces"},
 		Account: []rules.Entry{
 			{Condition: rules.Condition{Finding: "pool.wait", Weight: 1}, For: true, Verdict: rules.Present, Strength: 1, Finding: f},
 			{Condition: rules.Condition{Finding: "pool.full", Weight: 0.6}, For: true, Verdict: rules.Present, Strength: 0.97, Text: "The pool was at its limit of 4 for 97 % of the slow time and 2 % of the rest."},
 			{Condition: rules.Condition{Finding: "db.statement.change", Weight: 0.5}, For: false, Verdict: rules.Absent, Strength: 0, Finding: flat},
 			{Condition: rules.Condition{Finding: "pool.timeouts", Weight: 0.2}, For: true, Verdict: rules.Unknown},
 		},
-		Remedy: []string{"Raise `pool_max_conns` of orders from 4 to 12: at 61 requests/s each holding a connection for 130 ms, 8 are needed and a half more for bursts.", "Then look at the next limit: PostgreSQL has 2 cores."},
+		Remedy: []string{"Raise `pool_max_conns` of orders from 4 to 12: at 61 requests/s each holding a connection for 130 ms, 8 are needed and a half more for bursts.", "Then look at the next limit: PostgreSQL has 2 cores.", ""},
 	}
 }
 
 func nPlusOneHypothesis() *rules.Hypothesis {
 	subject := evidence.Entity{Service: "catalog", Operation: "GET /products", Resource: "SELECT * FROM stock WHERE product_id = $1"}
 	return &rules.Hypothesis{
-		Rule:    &rules.Rule{ID: "n-plus-one", Title: "N+1: one call a row", Doc: "The service asks for each row of a list on its own, one after the other.", Verify: "Count the calls per request after the change: 2 instead of 41."},
+		Rule: &rules.Rule{ID: "n-plus-one", Title: "N+1: one call a row", Doc: "The service asks for each row of a list on its own, one after the other."}, Verify: "Count the calls per request after the change: 2 instead of 41.",
 		Subject: subject, Score: 0.72, Fingerprint: "n-plus-one/catalog/1b2c", Remedy: []string{"Ask for all rows at once: `SELECT * FROM stock WHERE product_id = ANY($1)`, in `catalog/list.go:88`."},
 		Impact: &analyzers.Impact{Operation: evidence.Entity{Service: "gateway", Operation: "GET /api/products"}, Percentile: 0.95, Now: 0.312, Then: 0.098, Low: 0.18, High: 0.24, Method: "what-if on 88 traces"},
 		Account: []rules.Entry{
@@ -188,7 +187,7 @@ func inconclusive() sample {
 		bundle: &evidence.Bundle{Window: sampleWindow(), Sources: []evidence.Source{{Name: "prometheus", Status: evidence.StatusOK, Items: 412}, {Name: "traces", Status: evidence.StatusFailed}},
 			Gaps: []evidence.Gap{{Source: "traces", Kinds: []evidence.Kind{evidence.Spans}, Reason: "connect to jaeger:16686: connection refused", Remedy: "check that the address is Jaeger's query port"}}},
 		result: &analyzers.Result{Facts: &analyzers.Facts{Symptoms: []analyzers.Symptom{sym}, Slow: []analyzers.Symptom{sym}}},
-		judged: &rules.Judgement{Status: rules.Inconclusive, Leads: []*rules.Hypothesis{lead}},
+		judged: &rules.Judgement{Status: rules.Inconclusive, Notes: []string{"Without traces no saving can be predicted, so that no score is above 0.6."}, Leads: []*rules.Hypothesis{lead}},
 	}
 }
 

@@ -68,6 +68,9 @@ func (t *text) causes() {
 	for _, c := range t.r.Causes {
 		t.cause(fmt.Sprintf("%d. ", c.Rank), c)
 	}
+	for _, n := range t.r.Notes {
+		t.f("\n%s", indented(n, "  "))
+	}
 	if len(t.r.Leads) > 0 {
 		t.f("\nBEST LEADS (not causes: the evidence does not suffice)\n")
 	}
@@ -77,7 +80,7 @@ func (t *text) causes() {
 }
 
 func (t *text) cause(number string, c Cause) {
-	t.f("\n%s", indented(number+c.Title+": "+c.Subject.String(), ""))
+	t.f("\n%s", indented(number+c.Title+": "+entityText(c.Subject), ""))
 	const in = "   "
 	t.f("%s", indented(nowThen(c.Impact), in))
 	t.f("%sevidence %s: %s\n", in, scoreText(c.Score), tallyText(c))

@@ -144,7 +144,16 @@ func nowThen(i *Impact) string {
 
 // operationName is what a symptom is about.
 func operationName(s Symptom) string {
-	return evidence.Entity{Service: s.Service, Operation: s.Operation}.String()
+	return entityText(evidence.Entity{Service: s.Service, Operation: s.Operation})
+}
+
+// entityText is where something is, coarsest first.
+func entityText(e evidence.Entity) string {
+	var names []string
+	for _, p := range parts(e) {
+		names = append(names, p.Value)
+	}
+	return strings.Join(names, " · ")
 }
 
 // verdictMark is a sign for what one line of evidence says of the cause: it
@@ -233,16 +242,20 @@ type piece struct {
 	Code bool
 }
 
-// pieces splits a text at its backticks. An odd one out is prose.
+// pieces splits a text at its backticks. Where they do not make sense (an odd
+// one out, nothing between two of them) all of it is prose.
 func pieces(s string) []piece {
 	parts := strings.Split(s, "`")
 	if len(parts)%2 == 0 {
-		n := len(parts)
-		parts = append(parts[:n-2], parts[n-2]+"`"+parts[n-1])
+		return []piece{{s, false}}
 	}
 	var out []piece
 	for i, p := range parts {
-		if p != "" {
+		inside := i > 0 && i < len(parts)-1
+		switch {
+		case inside && strings.TrimSpace(p) == "" && (i%2 == 1 || p == ""):
+			return []piece{{s, false}}
+		case p != "":
 			out = append(out, piece{p, i%2 == 1})
 		}
 	}

@@ -2,9 +2,12 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
@@ -53,40 +56,121 @@ func statement(t *testing.T, p evidence.Postgres, part string) evidence.Statemen
 	return evidence.Statement{}
 }
 
-func TestSmoke(t *testing.T) {
-	s := startServer(t)
-	shop := s.shop()
-	const lookup = "select id, made from purchase where buyer = $1 order by made desc"
-	for range 30 {
-		s.exec(shop, "select 1")
-	}
-	c := newCollector(t, Config{DSN: s.dsn("reader", "shop"), Explain: true})
-	b := run(t, c, func() {
-		for i := range 200 {
-			if _, err := shop.Exec(context.Background(), lookup, i); err != nil {
-				t.Fatal(err)
-			}
-		}
-	})
-	p := b.Postgres[0]
-	t.Logf("source %+v", b.Sources[0])
+func gapWith(b *evidence.Bundle, part string) (evidence.Gap, bool) {
 	for _, g := range b.Gaps {
-		t.Logf("gap %+v", g)
+		if strings.Contains(g.Reason+" "+g.Remedy, part) {
+			return g, true
+		}
 	}
-	t.Logf("statement %+v", statement(t, p, "buyer = ?"))
-	t.Logf("database %+v", *p.Database)
-	for _, x := range p.Tables {
-		t.Logf("table %+v", x)
+	return evidence.Gap{}, false
+}
+
+func wantGap(t *testing.T, b *evidence.Bundle, part string) {
+	t.Helper()
+	g, ok := gapWith(b, part)
+	if !ok {
+		t.Errorf("no gap with %q in %+v", part, b.Gaps)
 	}
-	for _, x := range p.Indexes {
-		t.Logf("index %+v", x)
+	if ok && (g.Remedy == "" || g.Source != "postgres" || len(g.Kinds) == 0) {
+		t.Errorf("the gap lacks something: %+v", g)
 	}
-	for _, x := range p.Advice {
-		t.Logf("advice %+v", x)
+	if b.Sources[0].Status != evidence.StatusPartial {
+		t.Errorf("status is %s", b.Sources[0].Status)
 	}
-	t.Logf("activity %d ticks %d every %.2f: %+v", len(p.Activity), p.Ticks, p.Tick, p.Activity)
-	t.Logf("settings %v", p.Server)
-	for _, x := range p.Statements {
-		t.Logf("statement %.0f %s", x.Calls, x.Text)
+}
+
+func wantNote(t *testing.T, b *evidence.Bundle, part string) {
+	t.Helper()
+	if !strings.Contains(strings.Join(b.Sources[0].Notes, "\n"), part) {
+		t.Errorf("no note with %q in %q", part, b.Sources[0].Notes)
+	}
+}
+
+const lookup = "select id, made from purchase where buyer = $1 order by made desc"
+
+// lookUp runs the statement that lacks an index, on a connection that ends, so
+// that all counters are flushed.
+func (s *server) lookUp(times int) {
+	s.t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, s.dsn("postgres", "shop"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	for i := range times {
+		if _, err := conn.Exec(ctx, lookup, i); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+func TestRun(t *testing.T) {
+	s := startServer(t)
+	s.shop()
+	s.lookUp(3) // before the window: must not count
+	c := newCollector(t, Config{DSN: s.dsn("reader", "shop"), Explain: true})
+	b := run(t, c, func() { s.lookUp(150) })
+	p := b.Postgres[0]
+	if len(b.Gaps) > 0 || b.Sources[0].Status != evidence.StatusOK || p.Subset {
+		t.Errorf("status %s, subset %v, gaps %+v", b.Sources[0].Status, p.Subset, b.Gaps)
+	}
+	st := statement(t, p, "buyer = ?")
+	_, key := evidence.NormalizeSQL("select id, made from purchase where buyer = 42 order by made desc")
+	if st.Calls != 150 || st.Rows != 900 || st.Key != key || !slices.Equal(st.Tables, []string{"purchase"}) || st.BlocksPerCall() < 1000 {
+		t.Errorf("statement %+v", st)
+	}
+	if mean := st.Mean(); mean < 0.0005 || mean > 1 || st.StddevExec <= 0 || st.StddevExec > 10*mean {
+		t.Errorf("mean %g s, deviation %g s", mean, st.StddevExec)
+	}
+	for _, own := range p.Statements {
+		if strings.Contains(own.Text, "pg_stat") || strings.Contains(own.Text, "hypopg") {
+			t.Errorf("our own statement is in the evidence: %s", own.Text)
+		}
+	}
+	if p.Database == nil || p.Database.Commits < 150 || p.Database.ActiveTime < st.Exec*0.8 || p.Database.Sessions < 1 {
+		t.Errorf("database %+v, executor time %g", p.Database, st.Exec)
+	}
+	checkShapes(t, p)
+	checkActivity(t, p, st)
+	if len(p.Advice) != 1 || !p.Advice[0].Verified || p.Advice[0].DDL != "CREATE INDEX CONCURRENTLY ON purchase (buyer);" || p.Advice[0].CostAfter > p.Advice[0].CostBefore/2 {
+		t.Errorf("advice %+v", p.Advice)
+	}
+	if p.Server.Settings["max_connections"] != "100" || p.Server.Settings["shared_buffers"] != "64MB" || p.Server.Settings["statement_timeout"] != "" {
+		t.Errorf("settings %v", p.Server.Settings)
+	}
+	if len(b.Series) != 2 || len(b.Series[0].Values) == 0 {
+		t.Errorf("series %+v", b.Series)
+	}
+}
+
+func checkShapes(t *testing.T, p evidence.Postgres) {
+	t.Helper()
+	monotonic := map[string]bool{"purchase_pkey": true, "purchase_made": true, "purchase_state": false, "counter_pkey": false}
+	for _, i := range p.Indexes {
+		want, known := monotonic[i.Name]
+		if !known || i.Monotonic != want || !i.Valid || i.Bytes == 0 || i.Method != "btree" || len(i.Columns) != 1 {
+			t.Errorf("index %+v", i)
+		}
+	}
+	if len(p.Indexes) != len(monotonic) {
+		t.Errorf("%d indexes", len(p.Indexes))
+	}
+	i := slices.IndexFunc(p.Tables, func(t evidence.PGTable) bool { return t.Name == "purchase" })
+	if i < 0 || p.Tables[i].RelTuples != 120000 || p.Tables[i].SeqRead < 140*120000 || p.Tables[i].SeqRead > 151*120000 {
+		t.Errorf("tables %+v", p.Tables)
+	}
+}
+
+func checkActivity(t *testing.T, p evidence.Postgres, st evidence.Statement) {
+	t.Helper()
+	active := 0
+	for _, w := range p.Activity {
+		if w.State == "active" && w.QueryID == st.QueryID {
+			active += w.Sessions
+		}
+	}
+	if sampled := float64(active) / float64(p.Ticks); p.Ticks < 5 || sampled < 0.4 {
+		t.Errorf("%g sessions active over %d ticks: %+v", sampled, p.Ticks, p.Activity)
 	}
 }

@@ -225,3 +225,10 @@ func (s *server) shop() *pgx.Conn {
 		`vacuum analyze`)
 	return shop
 }
+
+func (s *server) write(name, text string) {
+	s.t.Helper()
+	if err := os.WriteFile(filepath.Join(s.data, name), []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}

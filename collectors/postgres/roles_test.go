@@ -1,0 +1,106 @@
+package postgres
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+func TestRoles(t *testing.T) {
+	s := startServer(t)
+	conn := s.shop()
+	t.Run("superuser", func(t *testing.T) {
+		b := run(t, newCollector(t, Config{DSN: s.dsn("postgres", "shop"), Explain: true}), func() { s.lookUp(60) })
+		if len(b.Gaps) > 0 || len(b.Postgres[0].Advice) != 1 || !b.Postgres[0].Advice[0].Verified {
+			t.Errorf("gaps %+v, advice %+v", b.Gaps, b.Postgres[0].Advice)
+		}
+	})
+	t.Run("pg_monitor", func(t *testing.T) {
+		b := run(t, newCollector(t, Config{DSN: s.dsn("watcher", "shop"), Explain: true}), func() { s.lookUp(60) })
+		if st := statement(t, b.Postgres[0], "buyer = ?"); st.Calls != 60 {
+			t.Errorf("statement %+v", st)
+		}
+		advice := b.Postgres[0].Advice
+		if len(advice) != 1 || advice[0].Verified || !strings.Contains(advice[0].Note, "GRANT pg_read_all_data TO watcher;") || advice[0].Bytes == 0 {
+			t.Errorf("advice %+v", advice)
+		}
+		wantNote(t, b, "GRANT pg_read_all_data TO watcher;")
+	})
+	t.Run("bare role", func(t *testing.T) {
+		b := run(t, newCollector(t, Config{DSN: s.dsn("bare", "shop"), Explain: true}), func() { s.lookUp(60) })
+		wantGap(t, b, "GRANT pg_monitor TO bare;")
+		wantGap(t, b, "statements of other roles are hidden")
+		wantGap(t, b, "sessions of other roles are hidden")
+		p := b.Postgres[0]
+		if len(p.Statements) != 0 || p.Database == nil || p.Database.Commits == 0 || len(p.Tables) == 0 {
+			t.Errorf("statements %d, database %+v", len(p.Statements), p.Database)
+		}
+	})
+	t.Run("check", func(t *testing.T) {
+		pre, err := newCollector(t, Config{DSN: s.dsn("bare", "shop")}).Check(context.Background())
+		if err != nil || len(pre.Lines) < 4 || len(pre.Gaps) != 2 || pre.Source.Status != evidence.StatusPartial {
+			t.Errorf("%+v, %v", pre, err)
+		}
+		pre, err = newCollector(t, Config{DSN: s.dsn("postgres", "shop"), Explain: true}).Check(context.Background())
+		if err != nil || len(pre.Gaps) != 0 || !strings.Contains(strings.Join(pre.Lines, "\n"), "index advice can be verified") {
+			t.Errorf("%+v, %v", pre, err)
+		}
+	})
+	t.Run("no hypopg", func(t *testing.T) {
+		s.exec(conn, "drop extension hypopg")
+		b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop"), Explain: true}), func() { s.lookUp(60) })
+		advice := b.Postgres[0].Advice
+		if len(advice) != 1 || advice[0].Verified || !strings.Contains(advice[0].Note, "hypopg") {
+			t.Errorf("advice %+v", advice)
+		}
+		wantGap(t, b, "CREATE EXTENSION hypopg")
+	})
+	t.Run("extension in another schema", func(t *testing.T) {
+		s.exec(conn, `create schema "Odd one"`, `alter extension pg_stat_statements set schema "Odd one"`)
+		b := run(t, newCollector(t, Config{DSN: s.dsn("postgres", "shop")}), func() { s.lookUp(60) })
+		if st := statement(t, b.Postgres[0], "buyer = ?"); st.Calls != 60 {
+			t.Errorf("statement %+v", st)
+		}
+	})
+	t.Run("extension absent", func(t *testing.T) {
+		s.exec(conn, "drop extension pg_stat_statements")
+		b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() { s.lookUp(60) })
+		wantGap(t, b, "CREATE EXTENSION pg_stat_statements;")
+		wantGap(t, b, "shared_preload_libraries")
+		if b.Postgres[0].Ticks == 0 || b.Postgres[0].Database == nil {
+			t.Error("the rest is missing")
+		}
+	})
+}
+
+func TestNotPreloaded(t *testing.T) {
+	s := startServer(t, "shared_preload_libraries = ''", "track_io_timing = off", "compute_query_id = auto")
+	s.shop()
+	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() { s.lookUp(10) })
+	wantGap(t, b, "library is not loaded")
+	wantGap(t, b, "shared_preload_libraries")
+	wantNote(t, b, "ALTER SYSTEM SET track_io_timing = on")
+}
+
+func TestAfterOnly(t *testing.T) {
+	s := startServer(t)
+	s.shop()
+	start := time.Now()
+	s.lookUp(60)
+	b, err := newCollector(t, Config{DSN: s.dsn("reader", "shop"), Explain: true}).Collect(context.Background(), evidence.Window{Start: start, End: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := b.Postgres[0]
+	if !p.Subset || !b.Sources[0].Subset || p.Since >= start.UnixMilli() || p.Ticks != 0 {
+		t.Errorf("subset %v, since %d, ticks %d", p.Subset, p.Since, p.Ticks)
+	}
+	if st := statement(t, p, "buyer = ?"); st.Calls != 60 || len(p.Advice) != 1 {
+		t.Errorf("statement %+v, advice %+v", st, p.Advice)
+	}
+	wantGap(t, b, "culprit run")
+	wantNote(t, b, "one snapshot only")
+}

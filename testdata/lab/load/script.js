@@ -1,0 +1,85 @@
+// An open model: every route has its own arrival rate, which rises over the
+// ramp and then holds. Rates and lengths come from LAB_LOAD as JSON, the
+// address from LAB_BASE_URL. Latencies of the plateau are written to
+// LAB_SUMMARY, if that is set.
+import http from 'k6/http';
+import exec from 'k6/execution';
+
+const base = __ENV.LAB_BASE_URL;
+const load = JSON.parse(__ENV.LAB_LOAD);
+const json = { 'Content-Type': 'application/json' };
+
+const hotProducts = 400, customers = 5000, categories = 20, eventsPerDelivery = 1600;
+
+// One body for all deliveries: making it anew would cost the generator more
+// than storing it costs the shop.
+const events = JSON.stringify(Array.from({ length: eventsPerDelivery }, (_, i) =>
+  ({ kind: ['view', 'click', 'scroll', 'search'][i % 4], subject: (i * 7919) % 20000, value: i % 1000 })));
+
+const routes = {
+  'GET /products/{id}': (p) => http.get(`${base}/products/${1 + (random(hotProducts) * 47) % 20000}`, p),
+  'GET /products': (p) => http.get(`${base}/products?category=${1 + random(categories)}`, p),
+  'GET /orders': (p) => http.get(`${base}/orders?customer=${1 + random(customers)}`, p),
+  'POST /orders': (p) => http.post(`${base}/orders`, order(), p),
+  'POST /events': (p) => http.post(`${base}/events`, events, p),
+};
+
+function random(n) {
+  return Math.floor(Math.random() * n);
+}
+
+function order() {
+  const items = [1, 2].map((n) => ({ product: (n - 1) * 10000 + 1 + random(10000), quantity: n, cents: 1000 }));
+  return JSON.stringify({ customer: 1 + random(customers), card: '4242', items });
+}
+
+function id(route) {
+  return route.toLowerCase().replace(/[^a-z]+/g, '_').replace(/_$/, '');
+}
+
+export const options = {
+  scenarios: Object.fromEntries(Object.entries(load.rates).map(([route, rate]) => [id(route), {
+    executor: 'ramping-arrival-rate',
+    startRate: Math.max(1, Math.round(rate / 10)),
+    timeUnit: '1s',
+    preAllocatedVUs: Math.ceil(rate) + 5,
+    maxVUs: Math.ceil(rate) * 10 + 50,
+    stages: [{ duration: `${load.ramp_s}s`, target: rate }, { duration: `${load.plateau_s}s`, target: rate }],
+    gracefulStop: '10s',
+    env: { ROUTE: route },
+    exec: 'visit',
+  }])),
+  // A threshold that always holds: without one, k6 keeps no statistics by tag.
+  thresholds: Object.fromEntries(Object.keys(load.rates).map((route) =>
+    [`http_req_duration{name:${route},phase:plateau}`, ['max>=0']])),
+  summaryTrendStats: ['avg', 'med', 'p(95)', 'p(99)', 'max', 'count'],
+  discardResponseBodies: true,
+};
+
+export function visit() {
+  const ramped = Date.now() - exec.scenario.startTime >= load.ramp_s * 1000;
+  const route = __ENV.ROUTE;
+  const headers = Object.assign({ 'X-Request-Id': `${exec.scenario.name}-${exec.vu.idInTest}-${exec.vu.iterationInInstance}` }, json);
+  routes[route]({ headers, tags: { name: route, phase: ramped ? 'plateau' : 'ramp' } });
+}
+
+export function handleSummary(data) {
+  const value = (metric, key) => (data.metrics[metric] ? data.metrics[metric].values[key] : 0) || 0;
+  const summary = {
+    dropped: value('dropped_iterations', 'count'),
+    failed: value('http_req_failed', 'passes'),
+    requests: value('http_reqs', 'count'),
+    routes: Object.keys(load.rates).map((route) => {
+      const metric = `http_req_duration{name:${route},phase:plateau}`;
+      return {
+        route,
+        count: value(metric, 'count'),
+        p50_s: value(metric, 'med') / 1000,
+        p95_s: value(metric, 'p(95)') / 1000,
+        p99_s: value(metric, 'p(99)') / 1000,
+        max_s: value(metric, 'max') / 1000,
+      };
+    }),
+  };
+  return __ENV.LAB_SUMMARY ? { [__ENV.LAB_SUMMARY]: JSON.stringify(summary) } : { stdout: JSON.stringify(summary) + '\n' };
+}

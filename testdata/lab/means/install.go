@@ -1,0 +1,98 @@
+package means
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// Installer gets what is missing.
+type Installer struct {
+	Cache  string    // see CacheDir
+	Source string    // folder of the lab's module
+	Log    io.Writer // what the package manager and the compiler say
+}
+
+// Install gets the missing programs, and returns an error for those it could
+// not get. What is there already costs nothing.
+func (in Installer) Install(ctx context.Context, programs []Program, progress func(string)) error {
+	var packages []string
+	var failed []error
+	for _, p := range programs {
+		switch {
+		case p.Path != "":
+		case p.Debian != "":
+			packages = append(packages, p.Debian)
+		default:
+			failed = append(failed, in.build(ctx, p.Name, progress))
+		}
+	}
+	slices.Sort(packages)
+	if packages = slices.Compact(packages); len(packages) > 0 {
+		progress(fmt.Sprintf("installing %v", packages))
+		failed = append(failed, in.installPackages(ctx, packages))
+	}
+	return errors.Join(failed...)
+}
+
+// build compiles one program into the cache. It is built beside its place and
+// moved there, so that an interrupted build leaves nothing that looks whole.
+func (in Installer) build(ctx context.Context, name string, progress func(string)) error {
+	if err := os.MkdirAll(in.Cache, 0o755); err != nil {
+		return fmt.Errorf("create cache: %w", err)
+	}
+	scratch, err := os.MkdirTemp(in.Cache, "build-")
+	if err != nil {
+		return fmt.Errorf("create build folder: %w", err)
+	}
+	defer os.RemoveAll(scratch)
+	command := in.compiler(ctx, name, scratch)
+	stop := tick(progress, "building "+name)
+	err = command.Run()
+	stop()
+	if err != nil {
+		return fmt.Errorf("build %s: %w", name, err)
+	}
+	return os.Rename(filepath.Join(scratch, name), built(in.Cache, name))
+}
+
+func (in Installer) compiler(ctx context.Context, name, scratch string) *exec.Cmd {
+	out := filepath.Join(scratch, name)
+	var command *exec.Cmd
+	switch name {
+	case "k6":
+		command = exec.CommandContext(ctx, "go", "install", "go.k6.io/k6@v"+K6Version)
+		command.Env = append(os.Environ(), "GOBIN="+scratch)
+	case "jaeger":
+		command = exec.CommandContext(ctx, "go", "build", "-o", out, "github.com/jaegertracing/jaeger/cmd/jaeger")
+		command.Dir = filepath.Join(in.Source, "tools", "jaeger")
+	default:
+		command = exec.CommandContext(ctx, "go", "build", "-o", out, ".")
+		command.Dir = filepath.Join(in.Source, "tools", name)
+	}
+	command.Stdout, command.Stderr = in.Log, in.Log
+	return command
+}
+
+// tick reports that something long is still going on, until stopped.
+func tick(progress func(string), what string) (stop func()) {
+	done, start := make(chan struct{}), time.Now()
+	progress(what)
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(15 * time.Second):
+				progress(fmt.Sprintf("%s, %d s so far", what, int(time.Since(start).Seconds())))
+			}
+		}
+	}()
+	return func() { close(done) }
+}

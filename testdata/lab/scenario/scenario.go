@@ -1,0 +1,157 @@
+// Package scenario reads the planted faults of the lab: what is made wrong,
+// under which load, and what a good diagnosis would say. It runs nothing.
+package scenario
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/culprit-rca/culprit/testdata/lab/shop/settings"
+)
+
+// Scenario is one planted fault, or none.
+type Scenario struct {
+	Name        string   `yaml:"-"` // of its file
+	Description string   `yaml:"description"`
+	Fault       Fault    `yaml:"fault"`
+	Load        Load     `yaml:"load"`
+	Expect      *Cause   `yaml:"expect"` // nil: nothing is wrong and nothing must be found
+	Also        []Cause  `yaml:"also"`   // true besides, as effects of the planted one
+	MustHurt    *Hurting `yaml:"must_hurt"`
+}
+
+// Fault is what is made wrong: choices of the shop, its database, or its CPU.
+type Fault struct {
+	Shop     map[string]settings.Choices `yaml:"shop"`     // by service
+	SQL      []string                    `yaml:"sql"`      // run after the seed
+	Postgres map[string]string           `yaml:"postgres"` // server settings
+	Quota    map[string]float64          `yaml:"quota"`    // cores, by service
+}
+
+// Load is an open model: requests arrive at a rate whether or not earlier ones
+// were answered.
+type Load struct {
+	Ramp    time.Duration      `yaml:"ramp"`
+	Plateau time.Duration      `yaml:"plateau"`
+	Rates   map[string]float64 `yaml:"rates"` // requests/s, by route
+}
+
+// Cause is what a diagnosis should name. Fields of the subject are substrings;
+// an empty one may be anything.
+type Cause struct {
+	Rule      string `yaml:"rule"`
+	Service   string `yaml:"service"`
+	Operation string `yaml:"operation"`
+	Resource  string `yaml:"resource"`
+}
+
+// Hurting says by how much p95 of a route must grow against healthy. A fault
+// that does not hurt is not one.
+type Hurting struct {
+	Route  string  `yaml:"route"`
+	Factor float64 `yaml:"factor"`
+}
+
+// Healthy is the scenario that the others are compared with.
+const Healthy = "healthy"
+
+// LoadAll reads all scenarios of a folder, healthy first, then by name.
+func LoadAll(folder fs.FS) ([]Scenario, error) {
+	files, err := fs.Glob(folder, "*.yaml")
+	if err != nil {
+		return nil, fmt.Errorf("list scenarios: %w", err)
+	}
+	var all []Scenario
+	for _, file := range files {
+		text, err := fs.ReadFile(folder, file)
+		if err != nil {
+			return nil, fmt.Errorf("read scenario: %w", err)
+		}
+		s, err := Parse(strings.TrimSuffix(path.Base(file), ".yaml"), text)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b Scenario) int {
+		if (a.Name == Healthy) != (b.Name == Healthy) {
+			return map[bool]int{true: -1, false: 1}[a.Name == Healthy]
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return all, nil
+}
+
+// Parse reads one scenario. Unknown keys are errors: a misspelt fault would be
+// no fault.
+func Parse(name string, text []byte) (Scenario, error) {
+	s := Scenario{Name: name, Load: StandardLoad()}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&s); err != nil {
+		return Scenario{}, fmt.Errorf("parse scenario %s: %w", name, err)
+	}
+	if err := s.validate(); err != nil {
+		return Scenario{}, fmt.Errorf("scenario %s: %w", name, err)
+	}
+	return s, nil
+}
+
+// StandardLoad is the load under which all scenarios are compared. It leaves
+// two cores mostly idle when nothing is wrong.
+func StandardLoad() Load {
+	return Load{Ramp: 15 * time.Second, Plateau: 45 * time.Second, Rates: map[string]float64{
+		"GET /products/{id}": 30,
+		"GET /products":      15,
+		"GET /orders":        15,
+		"POST /orders":       10,
+		"POST /events":       4,
+	}}
+}
+
+func (s Scenario) validate() error {
+	if strings.TrimSpace(s.Description) == "" {
+		return errors.New("it has no description")
+	}
+	for service, choices := range s.Fault.Shop {
+		if err := choices.Validate(); err != nil {
+			return fmt.Errorf("%s: %w", service, err)
+		}
+	}
+	for service, cores := range s.Fault.Quota {
+		if cores <= 0 {
+			return fmt.Errorf("quota of %s is not positive", service)
+		}
+	}
+	if s.Load.Ramp < 0 || s.Load.Plateau <= 0 {
+		return errors.New("its load has no plateau")
+	}
+	return s.validateExpectation()
+}
+
+func (s Scenario) validateExpectation() error {
+	if (s.Expect == nil) != (s.MustHurt == nil) {
+		return errors.New("expect and must_hurt belong together")
+	}
+	if s.Expect == nil {
+		return nil
+	}
+	if s.Expect.Rule == "" || *s.Expect == (Cause{Rule: s.Expect.Rule}) {
+		return errors.New("expect names no rule or no subject")
+	}
+	if _, loaded := s.Load.Rates[s.MustHurt.Route]; !loaded {
+		return fmt.Errorf("must_hurt names route %q, which is not loaded", s.MustHurt.Route)
+	}
+	if s.MustHurt.Factor < 2 {
+		return fmt.Errorf("factor %g: a fault must at least double p95", s.MustHurt.Factor)
+	}
+	return nil
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/culprit-rca/culprit/testdata/lab/load"
+	"github.com/culprit-rca/culprit/testdata/lab/scenario"
+	"github.com/culprit-rca/culprit/testdata/lab/score"
+)
+
+// line of the scoreboard: one run.
+type line struct {
+	scenario scenario.Scenario
+	notRun   string // why it could not run
+	asked    bool   // culprit was
+	right    bool
+	status   string
+	verdict  score.Verdict
+	load     load.Summary
+	healthy  load.Summary
+	idle     float64 // share of all cores during the plateau
+	seconds  float64 // from nothing to the verdict
+}
+
+// scoreboard collects lines and prints them as one table.
+type scoreboard struct {
+	out   io.Writer
+	lines []line
+}
+
+func newScoreboard(out io.Writer) *scoreboard { return &scoreboard{out: out} }
+
+// add keeps a line and prints what the clients felt on each route.
+func (b *scoreboard) add(l line) {
+	b.lines = append(b.lines, l)
+	if l.notRun == "" {
+		b.printRoutes(l)
+	}
+	b.table([]line{l})
+}
+
+// print prints the table of all runs, if there are several.
+func (b *scoreboard) print(several bool) {
+	if several {
+		b.table(b.lines)
+	}
+}
+
+func (b *scoreboard) printRoutes(l line) {
+	w := tabwriter.NewWriter(b.out, 0, 4, 2, ' ', 0)
+	fmt.Fprintf(w, "\n%s\trequests\tp50\tp95\tp99\tmax\tp95 healthy\n", l.scenario.Name)
+	for _, r := range l.load.Routes {
+		fmt.Fprintf(w, "%s\t%.0f\t%s\t%s\t%s\t%s\t%s\n", r.Route, r.Count, ms(r.P50), ms(r.P95), ms(r.P99), ms(r.Max), ms(l.healthy.P95Of(r.Route)))
+	}
+	_ = w.Flush() // the terminal is gone: nobody to tell
+	fmt.Fprintf(b.out, "%.0f requests, %.0f failed, %.0f iterations dropped\n\n", l.load.Requests, l.load.Failed, l.load.Dropped)
+}
+
+func (b *scoreboard) table(lines []line) {
+	w := tabwriter.NewWriter(b.out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "scenario\tresult\tplanted\trank\tfalse causes\tp95\tidle\tseconds")
+	for _, l := range lines {
+		if l.notRun != "" {
+			fmt.Fprintf(w, "%s\tNOT RUN: %s\n", l.scenario.Name, l.notRun)
+			continue
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%.0f %%\t%.0f\n",
+			l.scenario.Name, l.result(), l.planted(), l.rank(), l.falseCauses(), l.hurt(), 100*l.idle, l.seconds)
+	}
+	_ = w.Flush() // as above
+}
+
+// right says whether every run was diagnosed as it should be. A run that did
+// not happen is not right; one where culprit was not asked only has to hurt.
+func (b *scoreboard) right() bool {
+	for _, l := range b.lines {
+		if !l.passed() {
+			return false
+		}
+	}
+	return true
+}
+
+func (l line) passed() bool {
+	return l.notRun == "" && l.hurts() && (l.right || !l.asked)
+}
+
+func (l line) result() string {
+	switch {
+	case !l.hurts():
+		return "TOO WEAK"
+	case !l.asked:
+		return "not asked"
+	case l.right:
+		return "ok"
+	}
+	return "WRONG (" + l.status + ")"
+}
+
+func (l line) planted() string {
+	if l.scenario.Expect == nil {
+		return "nothing"
+	}
+	return l.scenario.Expect.Rule
+}
+
+func (l line) rank() string {
+	if !l.asked || l.scenario.Expect == nil {
+		return "-"
+	}
+	if l.verdict.Rank == 0 {
+		return "absent"
+	}
+	return fmt.Sprint(l.verdict.Rank)
+}
+
+func (l line) falseCauses() string {
+	if len(l.verdict.False) == 0 {
+		return "-"
+	}
+	return strings.Join(l.verdict.False, ", ")
+}
+
+// hurts says whether p95 of the route grew as the scenario demands. Without a
+// healthy run to compare with it is taken on trust.
+func (l line) hurts() bool {
+	factor, known := l.factor()
+	return !known || factor >= l.scenario.MustHurt.Factor
+}
+
+func (l line) factor() (factor float64, known bool) {
+	if l.scenario.MustHurt == nil {
+		return 0, false
+	}
+	before := l.healthy.P95Of(l.scenario.MustHurt.Route)
+	if before == 0 {
+		return 0, false
+	}
+	return l.load.P95Of(l.scenario.MustHurt.Route) / before, true
+}
+
+func (l line) hurt() string {
+	factor, known := l.factor()
+	switch {
+	case l.scenario.MustHurt == nil:
+		return "-"
+	case !known:
+		return "no healthy run to compare with"
+	}
+	route := l.scenario.MustHurt.Route
+	return fmt.Sprintf("%s %s from %s, x%.1f", route, ms(l.load.P95Of(route)), ms(l.healthy.P95Of(route)), factor)
+}
+
+// ms prints seconds for people.
+func ms(seconds float64) string { return fmt.Sprintf("%.1f ms", seconds*1000) }

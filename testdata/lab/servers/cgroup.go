@@ -1,0 +1,126 @@
+package servers
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+const cgroupRoot = "/sys/fs/cgroup"
+
+// controllers are those that container metrics and quotas come from.
+var controllers = [...]string{"cpu", "cpuacct", "memory"}
+
+// cgroup is one group of processes, in all folders that make it up: one in
+// version 2, one a controller in version 1.
+type cgroup struct {
+	folders []string
+	unified bool // version 2
+}
+
+// CgroupsWritable says why no group can be made, or nil.
+func CgroupsWritable() error {
+	group, err := newCgroup("culprit-lab-probe-" + strconv.Itoa(os.Getpid()))
+	if err != nil {
+		return err
+	}
+	return removeFolders(group.folders)
+}
+
+// newCgroup creates a group; name may have a parent that exists already.
+func newCgroup(name string) (*cgroup, error) {
+	group := &cgroup{unified: isUnified()}
+	for _, root := range group.roots() {
+		folder := filepath.Join(root, name)
+		if err := os.Mkdir(folder, 0o755); err != nil {
+			_ = removeFolders(group.folders)
+			return nil, fmt.Errorf("create cgroup: %w", err)
+		}
+		group.folders = append(group.folders, folder)
+	}
+	return group, nil
+}
+
+func isUnified() bool {
+	_, err := os.Stat(filepath.Join(cgroupRoot, "cgroup.controllers"))
+	return err == nil
+}
+
+func (c *cgroup) roots() []string {
+	if c.unified {
+		return []string{cgroupRoot}
+	}
+	var roots []string
+	for _, controller := range controllers {
+		roots = append(roots, filepath.Join(cgroupRoot, controller))
+	}
+	return roots
+}
+
+// delegate lets the children of a group of version 2 use the controllers.
+func (c *cgroup) delegate() error {
+	if !c.unified {
+		return nil
+	}
+	for _, folder := range []string{cgroupRoot, c.folders[0]} {
+		if err := write(filepath.Join(folder, "cgroup.subtree_control"), "+cpu +memory"); err != nil {
+			return fmt.Errorf("delegate controllers: %w", err)
+		}
+	}
+	return nil
+}
+
+// add moves a process, with all its threads, into the group.
+func (c *cgroup) add(pid int) error {
+	for _, folder := range c.folders {
+		if err := write(filepath.Join(folder, "cgroup.procs"), strconv.Itoa(pid)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// quotaPeriod is the kernel's default, and Kubernetes'.
+const quotaPeriod = 100 * time.Millisecond
+
+// limit gives the group a quota of CPU, in cores.
+func (c *cgroup) limit(cores float64) error {
+	period := quotaPeriod.Microseconds()
+	quota := int64(cores * float64(period))
+	if c.unified {
+		return write(filepath.Join(c.folders[0], "cpu.max"), fmt.Sprintf("%d %d", quota, period))
+	}
+	folder := filepath.Join(cgroupRoot, "cpu", filepath.Base(filepath.Dir(c.folders[0])), filepath.Base(c.folders[0]))
+	if err := write(filepath.Join(folder, "cpu.cfs_period_us"), strconv.FormatInt(period, 10)); err != nil {
+		return err
+	}
+	return write(filepath.Join(folder, "cpu.cfs_quota_us"), strconv.FormatInt(quota, 10))
+}
+
+func write(path, text string) error {
+	return os.WriteFile(path, []byte(text), 0o644)
+}
+
+// removeFolders removes groups, last made first. The kernel lets go of a group
+// a moment after its last process has ended.
+func removeFolders(folders []string) error {
+	var failed []error
+	for i := len(folders) - 1; i >= 0; i-- {
+		var err error
+		for range 50 {
+			if err = os.Remove(folders[i]); err == nil || !errors.Is(err, syscall.EBUSY) {
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			failed = append(failed, fmt.Errorf("remove cgroup: %w", err))
+		}
+	}
+	return errors.Join(failed...)
+}

@@ -1,0 +1,174 @@
+package shop
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/culprit-rca/culprit/testdata/lab/shop/settings"
+)
+
+// orders takes orders, lists them, and ingests events about them.
+type orders struct {
+	db       *pgxpool.Pool
+	payments *paymentClient
+	choices  settings.Choices
+}
+
+type order struct {
+	ID      int64     `json:"id"`
+	Status  string    `json:"status"`
+	Cents   int64     `json:"cents"`
+	Created time.Time `json:"created"`
+	Items   []item    `json:"items"`
+}
+
+type item struct {
+	Product  int64  `json:"product"`
+	Name     string `json:"name,omitempty"`
+	Quantity int64  `json:"quantity"`
+	Cents    int64  `json:"cents"`
+}
+
+// orderRequest is the body of POST /orders.
+type orderRequest struct {
+	Customer int64  `json:"customer"`
+	Card     string `json:"card"`
+	Items    []item `json:"items"`
+}
+
+func newOrders(ctx context.Context, p settings.Process, t *telemetry) (routes, func(), error) {
+	db, err := openPool(ctx, p, t)
+	if err != nil {
+		return nil, nil, err
+	}
+	o := &orders{
+		db:       db,
+		payments: &paymentClient{client: t.client(), base: p.Peers["payments"]},
+		choices:  p.Choices,
+	}
+	return routes{"GET /orders": o.list, "POST /orders": o.place, "POST /events": o.ingest}, db.Close, nil
+}
+
+// list answers with a customer's last orders and their items.
+func (o *orders) list(w http.ResponseWriter, r *http.Request) {
+	customer, err := strconv.ParseInt(r.URL.Query().Get("customer"), 10, 64)
+	if err != nil {
+		fail(w, badRequest{fmt.Errorf("customer: %w", err)})
+		return
+	}
+	found, err := o.lastOrders(r.Context(), customer)
+	if err == nil && o.choices.ItemLoading == settings.ItemsEach {
+		err = o.nameEach(r.Context(), found)
+	}
+	answer(w, found, err)
+}
+
+const (
+	lastOrders = `WITH last AS (SELECT id, status, cents, created_at FROM orders WHERE customer_id = $1 ORDER BY created_at DESC LIMIT 40) `
+
+	lastOrdersNamed = lastOrders + `SELECT last.id, last.status, last.cents, last.created_at, i.product_id, p.name, i.quantity, i.cents
+FROM last JOIN order_items i ON i.order_id = last.id JOIN products p ON p.id = i.product_id ORDER BY last.created_at DESC, last.id, i.product_id`
+
+	lastOrdersUnnamed = lastOrders + `SELECT last.id, last.status, last.cents, last.created_at, i.product_id, '' AS name, i.quantity, i.cents
+FROM last JOIN order_items i ON i.order_id = last.id ORDER BY last.created_at DESC, last.id, i.product_id`
+)
+
+func (o *orders) lastOrders(ctx context.Context, customer int64) ([]*order, error) {
+	statement := lastOrdersNamed
+	if o.choices.ItemLoading == settings.ItemsEach {
+		statement = lastOrdersUnnamed
+	}
+	rows, err := o.db.Query(ctx, statement, customer)
+	if err != nil {
+		return nil, fmt.Errorf("list orders: %w", err)
+	}
+	defer rows.Close()
+	var found []*order
+	for rows.Next() {
+		var of order
+		var with item
+		if err := rows.Scan(&of.ID, &of.Status, &of.Cents, &of.Created, &with.Product, &with.Name, &with.Quantity, &with.Cents); err != nil {
+			return nil, fmt.Errorf("list orders: %w", err)
+		}
+		if len(found) == 0 || found[len(found)-1].ID != of.ID {
+			found = append(found, &of)
+		}
+		last := found[len(found)-1]
+		last.Items = append(last.Items, with)
+	}
+	return found, rows.Err()
+}
+
+// nameEach looks up each item's product by itself, as lazily loaded relations
+// of an object mapper do.
+func (o *orders) nameEach(ctx context.Context, found []*order) error {
+	for _, order := range found {
+		for i := range order.Items {
+			err := o.db.QueryRow(ctx, "SELECT name FROM products WHERE id = $1", order.Items[i].Product).Scan(&order.Items[i].Name)
+			if err != nil {
+				return fmt.Errorf("look up product: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// place stores an order and has it paid. Order and payment belong together, so
+// the transaction, and with it a connection, is held while the payment is made.
+func (o *orders) place(w http.ResponseWriter, r *http.Request) {
+	var request orderRequest
+	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
+		fail(w, badRequest{fmt.Errorf("decode order: %w", err)})
+		return
+	}
+	if len(request.Items) == 0 {
+		fail(w, badRequest{errors.New("an order has items")})
+		return
+	}
+	placed := order{Status: "paid", Items: request.Items}
+	err := pgx.BeginFunc(r.Context(), o.db, func(tx pgx.Tx) error {
+		if err := insertOrder(r.Context(), tx, request, &placed); err != nil {
+			return err
+		}
+		if err := o.payments.pay(r.Context(), payment{Order: placed.ID, Card: request.Card, Cents: placed.Cents}); err != nil {
+			return err
+		}
+		return settle(r.Context(), tx, placed.ID)
+	})
+	answer(w, placed, err)
+}
+
+func insertOrder(ctx context.Context, tx pgx.Tx, request orderRequest, placed *order) error {
+	for _, item := range request.Items {
+		placed.Cents += item.Cents * item.Quantity
+	}
+	err := tx.QueryRow(ctx, "INSERT INTO orders (customer_id, status, cents, note) VALUES ($1, 'placed', $2, '') RETURNING id, created_at",
+		request.Customer, placed.Cents).Scan(&placed.ID, &placed.Created)
+	if err != nil {
+		return fmt.Errorf("insert order: %w", err)
+	}
+	var batch pgx.Batch
+	for _, item := range request.Items {
+		batch.Queue("INSERT INTO order_items (order_id, product_id, quantity, cents) VALUES ($1, $2, $3, $4)",
+			placed.ID, item.Product, item.Quantity, item.Cents)
+	}
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+		return fmt.Errorf("insert items: %w", err)
+	}
+	return nil
+}
+
+func settle(ctx context.Context, tx pgx.Tx, id int64) error {
+	if _, err := tx.Exec(ctx, "UPDATE orders SET status = 'paid' WHERE id = $1", id); err != nil {
+		return fmt.Errorf("settle order: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,12 @@
+ALTER TABLE customers ADD PRIMARY KEY (id);
+ALTER TABLE products ADD PRIMARY KEY (id);
+ALTER TABLE reviews ADD PRIMARY KEY (id);
+ALTER TABLE orders ADD PRIMARY KEY (id);
+ALTER TABLE order_items ADD PRIMARY KEY (order_id, product_id);
+ALTER TABLE payments ADD PRIMARY KEY (id);
+ALTER TABLE events ADD PRIMARY KEY (id);
+CREATE INDEX products_category_id_idx ON products (category_id);
+CREATE INDEX reviews_product_id_idx ON reviews (product_id);
+CREATE INDEX orders_customer_id_idx ON orders (customer_id);
+CREATE INDEX payments_order_id_idx ON payments (order_id);
+ANALYZE;
