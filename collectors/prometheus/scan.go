@@ -18,7 +18,8 @@ type scanner struct {
 	buf     []byte
 	r, w    int
 	err     error  // what the reader said after the last byte
-	scratch []byte // the last string that was unescaped or crossed a refill
+	scratch []byte // the last string that was unescaped
+	key     []byte // the last key: its place in buf is lost when the colon is read
 	depth   int
 }
 
@@ -134,10 +135,11 @@ func (s *scanner) object(each func(key []byte) error) error {
 		if err != nil {
 			return err
 		}
+		s.key = append(s.key[:0], key...)
 		if err := s.expect(':'); err != nil {
 			return err
 		}
-		if err := each(key); err != nil {
+		if err := each(s.key); err != nil {
 			return err
 		}
 	}
