@@ -184,7 +184,7 @@ func collect(t *testing.T, cfg Config, w evidence.Window) *evidence.Bundle {
 func TestJaegerProtocolsAgree(t *testing.T) {
 	jaeger := startJaeger(t)
 	s := newShop(t, otlpTo(t, jaeger.otlp))
-	start := time.Now().Add(-time.Minute).Truncate(time.Microsecond)
+	start := time.Now().Add(-2 * time.Minute).Truncate(time.Microsecond)
 	for i := range 30 {
 		s.request(start.Add(time.Duration(i)*time.Second), 100*time.Millisecond+time.Duration(i)*time.Millisecond, 5)
 	}

@@ -140,6 +140,8 @@ func (s *search) gap() evidence.Gap {
 
 // dropped tells what could not be used.
 func (b *builder) dropped() []string {
+	b.Lock()
+	defer b.Unlock()
 	var out []string
 	if b.untimed > 0 {
 		out = append(out, fmt.Sprintf("%d spans without a start or an end were dropped", b.untimed))

@@ -96,6 +96,7 @@ func (c *Collector) Collect(ctx context.Context, w evidence.Window) (*evidence.B
 		return nil, err
 	}
 	defer s.store.Close()
+	awaitLate(ctx, w)
 	if err := s.run(ctx, w); err != nil {
 		return nil, c.wrap(err)
 	}
