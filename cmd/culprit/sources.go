@@ -118,4 +118,10 @@ func (s *sourceFlags) addTraces(add func(collectors.Collector, error), progress 
 		base.URL = t.URL
 		add(traces.New(base))
 	}
+	for _, path := range t.Files {
+		add(traces.NewFile(path, base))
+	}
+	if listen && t.OTLPListen != "" {
+		add(traces.NewReceiver(t.OTLPListen, base))
+	}
 }
