@@ -12,6 +12,7 @@ import (
 func All() []Analyzer {
 	return []Analyzer{
 		nPlusOne,
+		cachePath,
 		databaseClocks,
 		cpuThrottling,
 		poolSaturation,
