@@ -297,3 +297,15 @@ func reportCacheMisses(p *Pass, g *occurrences, use cacheUse) {
 	p.Report(Finding{Kind: FindCacheMissCost, Entity: entity, Value: cost, Unit: "s", Refs: f.Refs, Victims: asked,
 		Text: fmt.Sprintf("A request to %s spends %s on its critical path on what the cache did not have.", g.place.Operation, duration(cost))})
 }
+
+// missesWrittenBack finds the misses that one trace can prove: those after
+// which the value was put into the cache.
+func missesWrittenBack(t *Trace) []pattern {
+	written := map[cacheKey]bool{}
+	for _, l := range t.lookups() {
+		if l.missed() && l.write >= 0 {
+			written[t.cacheKey(&l)] = true
+		}
+	}
+	return t.cacheMisses(func(k cacheKey) bool { return written[k] })
+}

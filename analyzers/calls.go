@@ -145,9 +145,13 @@ func isCacheSystem(system string) bool {
 	return false
 }
 
-// failed reports whether a call ended in an error that a caller may try again.
+// failed reports whether a call ended in an error that a caller may try
+// again. A status says more than an error flag: a 404 is an answer.
 func failed(s *evidence.Span) bool {
-	return s.Error || s.Attr(evidence.AttrErrorType) != "" || strings.HasPrefix(s.Attr(evidence.AttrHTTPStatus), "5") || s.Attr(evidence.AttrHTTPStatus) == "429"
+	if status := s.Attr(evidence.AttrHTTPStatus); status != "" {
+		return strings.HasPrefix(status, "5") || status == "429" || status == "408"
+	}
+	return s.Error || s.Attr(evidence.AttrErrorType) != ""
 }
 
 // callGroup is the calls of one request to one callee, by start.

@@ -29,6 +29,8 @@ type detector struct {
 	unit  string
 	find  func(*Trace) []pattern
 	text  func(*occurrences) string
+	// warning holds for every finding, "" for none.
+	warning string
 }
 
 // recurrence is the kind of the share of requests that show a mechanism.
@@ -187,6 +189,9 @@ func (d *detector) report(p *Pass, g *occurrences) {
 		Kind: d.finds, Entity: entity, Value: g.median, Unit: d.unit, Text: d.text(g), Victims: asked,
 		Refs: typicalSlow(g.traces, 3), Facts: g.facts(),
 		Impact: Predict(p.Facts.Traces, asked[0], tracedTail, g.cut),
+	}
+	if d.warning != "" {
+		f.Warnings = append(f.Warnings, d.warning)
 	}
 	if len(g.traces) < fewestTraces {
 		f.Warnings = append(f.Warnings, fmt.Sprintf("seen in %d traces only", len(g.traces)))

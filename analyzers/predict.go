@@ -46,12 +46,10 @@ func Predict(traces []*Trace, target evidence.Entity, q float64, cut func(*Trace
 		return nil
 	}
 	now, then := sample.percentiles(q, nil)
-	low, high := sample.interval(q)
-	saved := seconds(now - then)
-	return &Impact{
-		Operation: target, Percentile: q, Now: seconds(now), Then: seconds(then),
-		Low: min(low, saved), High: max(high, saved), Method: sample.method(now),
-	}
+	i := &Impact{Operation: target, Percentile: q, Now: seconds(now), Then: seconds(then), Method: sample.method(now)}
+	i.Low, i.High = sample.interval(q)
+	i.Low, i.High = min(i.Low, i.Saved()), max(i.High, i.Saved())
+	return i
 }
 
 func seconds(ns int64) float64 { return float64(ns) / 1e9 }

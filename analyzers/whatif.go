@@ -199,3 +199,14 @@ func (r ratio) of(ns int64) int64 {
 	q, _ := bits.Div64(hi, lo, uint64(r.den))
 	return int64(q)
 }
+
+// Shorten brings a span with everything below it to a share of its length,
+// each part alike.
+func (t *Trace) Shorten(c Cuts, span int32, share float64) {
+	todo := []int32{span}
+	for len(todo) > 0 {
+		i := todo[len(todo)-1]
+		todo = append(todo[:len(todo)-1], t.children(i)...)
+		t.CutSelf(c, i, int64(float64(t.SelfTime(i))*(1-share)))
+	}
+}

@@ -1,0 +1,176 @@
+package analyzers
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+// FindSerialCalls is the time that reads of different services, made one
+// after another, would save if made together: s a request.
+const FindSerialCalls Kind = "calls.serial"
+
+const (
+	// fewestInSeries without proof that they are independent: three reads of
+	// different services in a row are seldom a chain of data, two often are.
+	fewestInSeries = 3
+	// seriesGap is what may lie between them, as is or as a share of the
+	// parent: more is work on an answer, so that the next may depend on it.
+	seriesGap      = 2 * int64(time.Millisecond)
+	seriesGapShare = 0.05
+	// leastParallelGain is the share of the request that must be saved.
+	leastParallelGain = 0.1
+)
+
+var serialCalls = Analyzer{
+	Name: "serial-calls",
+	Doc: "Finds reads of different services or routes that one span makes one after another with next to nothing in between, so that they could " +
+		"run at once: three or more, or two where other traces show them in another order or overlapping. Writes and statements of one database are " +
+		"not counted. Value is the seconds a request would save; the gain keeps only the longest of them.",
+	Needs: []evidence.Kind{evidence.Spans},
+	Finds: []Kind{FindSerialCalls, FindSerialCalls + ".recurrence"},
+	Run:   runSerialCalls,
+}
+
+var serialDetector = detector{
+	rule: "serial-calls", finds: FindSerialCalls, unit: "s",
+	find: func(t *Trace) []pattern { return t.callsInSeries(nil) },
+	text: func(g *occurrences) string {
+		return fmt.Sprintf("%s makes %s calls one after another that may not need each other, %s longer than at once: %s.", g.place.Operation, g.example.facts["calls"], duration(g.median), g.to)
+	},
+}
+
+func runSerialCalls(p *Pass) error {
+	independent := independentCalls(p.Facts.Traces)
+	d := serialDetector
+	d.find = func(t *Trace) []pattern { return t.callsInSeries(independent) }
+	return d.analyze(p)
+}
+
+// calleePair is two callees of one operation, in the order of compare.
+type calleePair struct {
+	place evidence.Entity
+	a, b  callee
+}
+
+func (t *Trace) pairOf(x, y call) calleePair {
+	if x.to.compare(y.to) > 0 {
+		x, y = y, x
+	}
+	return calleePair{t.entity(t.server[x.span]), x.to, y.to}
+}
+
+// independentCalls are the pairs that do not need each other: one overlap or
+// one exchange of their order disproves a dependency (CRISP's "one
+// counter-example drops the edge").
+func independentCalls(traces []*Trace) map[calleePair]bool {
+	first, independent := map[calleePair]callee{}, map[calleePair]bool{}
+	for _, t := range traces {
+		for _, run := range t.readsByParent() {
+			for k := 1; k < len(run); k++ {
+				x, y := run[k-1], run[k]
+				if x.to == y.to {
+					continue
+				}
+				pair := t.pairOf(x, y)
+				if before, seen := first[pair]; t.Spans[y.span].Start < t.Spans[x.span].End-clockRounding || seen && before != x.to {
+					independent[pair] = true
+				}
+				first[pair] = x.to
+			}
+		}
+	}
+	return independent
+}
+
+// readsByParent lists the reads of services that each span makes, by start.
+func (t *Trace) readsByParent() [][]call {
+	at := map[int32]int{}
+	var out [][]call
+	for _, c := range t.calls() {
+		p := t.Parent[c.span]
+		if p < 0 || !t.blocks(c.span) || !isServiceRead(c.to) {
+			continue
+		}
+		k, ok := at[p]
+		if !ok {
+			k = len(out)
+			at[p] = k
+			out = append(out, nil)
+		}
+		out[k] = append(out[k], c)
+	}
+	return out
+}
+
+func isServiceRead(to callee) bool {
+	switch to.system {
+	case "http":
+		return to.verb == "GET" || to.verb == "HEAD" || to.verb == "QUERY"
+	case "grpc", "rpc":
+		return true
+	}
+	return false
+}
+
+func (t *Trace) callsInSeries(independent map[calleePair]bool) []pattern {
+	var found []pattern
+	for _, calls := range t.readsByParent() {
+		for len(calls) > 0 {
+			n := t.seriesLength(calls)
+			run := calls[:n]
+			calls = calls[n:]
+			if n >= fewestInSeries || n == 2 && independent[t.pairOf(run[0], run[1])] {
+				found = t.appendSeries(found, run)
+			}
+		}
+	}
+	return found
+}
+
+// seriesLength is how many of the calls from the first on follow each other
+// closely, each to another callee.
+func (t *Trace) seriesLength(calls []call) int {
+	parent := &t.Spans[t.Parent[calls[0].span]]
+	gap := max(seriesGap, int64(seriesGapShare*float64(parent.Duration())))
+	for n := 1; n < len(calls); n++ {
+		pause := t.Spans[calls[n].span].Start - t.Spans[calls[n-1].span].End
+		again := slices.ContainsFunc(calls[:n], func(c call) bool { return c.to == calls[n].to })
+		if pause < -clockRounding || pause > gap || again {
+			return n
+		}
+	}
+	return len(calls)
+}
+
+func (t *Trace) appendSeries(found []pattern, run []call) []pattern {
+	spans, names := make([]int32, len(run)), make([]string, len(run))
+	var all, longest int64
+	for k, c := range run {
+		spans[k], names[k] = c.span, c.to.String()
+		all += t.Spans[c.span].Duration()
+		longest = max(longest, t.Spans[c.span].Duration())
+	}
+	server := t.server[spans[0]]
+	if float64(all-longest) < leastParallelGain*float64(t.Spans[server].Duration()) || !t.matters(server, spans) {
+		return found
+	}
+	slices.SortFunc(names, cmp.Compare)
+	keep := t.longest(spans)
+	return append(found, pattern{
+		server: server, to: callee{target: strings.Join(names, ", ")}, spans: spans, value: seconds(all - longest),
+		facts: map[string]string{"calls": strconv.Itoa(len(run))},
+		cut: func(c Cuts) {
+			for _, i := range spans {
+				if i != keep {
+					t.CutSubtree(c, i)
+				}
+			}
+		},
+	})
+}

@@ -1,0 +1,92 @@
+package analyzers
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+// Kinds of calls that take long by themselves: s a call.
+const (
+	FindSlowStatement  Kind = "statement.slow"
+	FindSlowDependency Kind = "dependency.slow"
+)
+
+const (
+	// slowShare of its request that one statement or dependency must take.
+	slowShare = 0.3
+	// slowCall is the least time of one call to be called slow at all.
+	slowCall = 10 * int64(time.Millisecond)
+)
+
+// slowGain says how far the gain of a slow call can be trusted.
+const slowGain = "the gain is an upper bound: the request without the call"
+
+var statementDetector = detector{
+	rule: "slow-query", finds: FindSlowStatement, unit: "s", warning: slowGain,
+	find: func(t *Trace) []pattern {
+		return t.slowCalls(func(i int32) bool {
+			s := &t.Spans[i]
+			return s.Attr(evidence.AttrDBSystem) != "" && !isCacheSystem(s.Attr(evidence.AttrDBSystem))
+		})
+	},
+	text: func(g *occurrences) string {
+		return fmt.Sprintf("A statement of %s takes %s and with it %s of the request: %s.", g.place.Operation, duration(g.median), g.example.facts["share"], g.to)
+	},
+}
+
+var slowStatement = Analyzer{
+	Name: "slow-statement",
+	Doc: "Finds statements of which one call takes at least 10 ms and holds up its request for three tenths of its time or more, as their client sees it: " +
+		"the way there, waiting for a connection inside the driver, the database's own time, fetching. Fewer than five in a row: more is N+1. " +
+		"Value is the seconds of one call. The gain is an upper bound, the request without it.",
+	Needs: []evidence.Kind{evidence.Spans},
+	Finds: []Kind{FindSlowStatement, FindSlowStatement + ".recurrence"},
+	Run:   statementDetector.analyze,
+}
+
+var dependencyDetector = detector{
+	rule: "slow-dependency", finds: FindSlowDependency, unit: "s", warning: slowGain,
+	find: func(t *Trace) []pattern {
+		return t.slowCalls(func(i int32) bool {
+			return t.Spans[i].Kind == evidence.KindClient && t.Spans[i].Attr(evidence.AttrDBSystem) == "" && t.answer(i) < 0
+		})
+	},
+	text: func(g *occurrences) string {
+		return fmt.Sprintf("%s waits %s, %s of the request, for something that leaves no spans: %s.", g.place.Operation, duration(g.median), g.example.facts["share"], g.to)
+	},
+}
+
+var slowDependency = Analyzer{
+	Name: "slow-dependency",
+	Doc: "Finds calls to something outside of the traces (a provider, a service without instrumentation) of which one takes at least 10 ms and holds up its request " +
+		"for three tenths of its time or more. Value is the seconds of one call. The gain is an upper bound, the request without it.",
+	Needs: []evidence.Kind{evidence.Spans},
+	Finds: []Kind{FindSlowDependency, FindSlowDependency + ".recurrence"},
+	Run:   dependencyDetector.analyze,
+}
+
+func (t *Trace) slowCalls(match func(int32) bool) []pattern {
+	var found []pattern
+	for _, g := range t.callGroups() {
+		calls := slices.DeleteFunc(slices.Clone(g.calls), func(i int32) bool { return !match(i) || t.Spans[i].Duration() < slowCall })
+		if len(calls) == 0 || len(calls) >= fewestRepeats {
+			continue
+		}
+		share := float64(t.onPath(g.server, calls)) / float64(max(t.Spans[g.server].Duration(), 1))
+		if share < slowShare {
+			continue
+		}
+		facts := t.spanFacts(calls[0])
+		facts["calls"], facts["share"] = strconv.Itoa(len(calls)), percent(share)
+		found = append(found, pattern{server: g.server, to: g.to, spans: calls, value: seconds(t.medianDuration(calls)), facts: facts, cut: func(c Cuts) {
+			for _, i := range calls {
+				t.CutSubtree(c, i)
+			}
+		}})
+	}
+	return found
+}

@@ -1,0 +1,99 @@
+package analyzers
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+// FindTimedOutCalls is the number of calls a request gave up waiting for.
+const FindTimedOutCalls Kind = "calls.timed-out"
+
+// outlives is by how much the answer must end after the call did, for the
+// caller to have given up rather than to have been quicker at closing its
+// span.
+const outlives = 5 * int64(time.Millisecond)
+
+var timeoutDetector = detector{
+	rule: "timeout-cascade", finds: FindTimedOutCalls, unit: "1", find: timedOutCalls,
+	text: func(g *occurrences) string {
+		return fmt.Sprintf("%s gave up after %s on %s.", g.place.Operation, g.example.facts["timeout"], g.to)
+	},
+}
+
+var timeouts = Analyzer{
+	Name: "timeouts",
+	Doc: "Finds calls that were given up: they failed with an error that names a timeout, or failed while the one who answered was still at work. " +
+		"The depth says how many calls above it, one within the other, failed as well; orphaned is the work that went on for nobody. " +
+		"The gain is what the request would be without the wait.",
+	Needs: []evidence.Kind{evidence.Spans},
+	Finds: []Kind{FindTimedOutCalls, FindTimedOutCalls + ".recurrence"},
+	Run:   timeoutDetector.analyze,
+}
+
+// timeoutWords are how languages and protocols call it.
+var timeoutWords = []string{"timeout", "timed out", "timedout", "deadline", "504", "408"}
+
+// gaveUp reports whether a call ended because its caller would not wait.
+func (t *Trace) gaveUp(i int32) bool {
+	s := &t.Spans[i]
+	if !failed(s) {
+		return false
+	}
+	why := strings.ToLower(s.Attr(evidence.AttrErrorType) + " " + s.Attr(evidence.AttrHTTPStatus))
+	return slices.ContainsFunc(timeoutWords, func(w string) bool { return strings.Contains(why, w) }) || t.orphaned(i) > 0
+}
+
+// orphaned is how long the one who answered worked on after the call, in ns.
+func (t *Trace) orphaned(i int32) int64 {
+	a := t.answer(i)
+	if a < 0 {
+		return 0
+	}
+	if over := t.Spans[a].End - t.Spans[i].End; over >= outlives {
+		return over
+	}
+	return 0
+}
+
+func timedOutCalls(t *Trace) []pattern {
+	var found []pattern
+	for _, g := range t.callGroups() {
+		calls := slices.DeleteFunc(slices.Clone(g.calls), func(i int32) bool { return !t.gaveUp(i) })
+		if len(calls) == 0 || !t.matters(g.server, calls) {
+			continue
+		}
+		found = append(found, pattern{server: g.server, to: g.to, spans: calls, value: float64(len(calls)), facts: t.timeoutFacts(calls), cut: func(c Cuts) {
+			for _, i := range calls {
+				t.CutSubtree(c, i)
+			}
+		}})
+	}
+	return found
+}
+
+func (t *Trace) timeoutFacts(calls []int32) map[string]string {
+	facts := t.spanFacts(calls[0])
+	facts["timeout"] = duration(seconds(t.medianDuration(calls)))
+	facts["error"] = cmp.Or(t.Spans[calls[0]].Attr(evidence.AttrErrorType), t.Spans[calls[0]].Attr(evidence.AttrHTTPStatus))
+	depth := 1
+	for p := t.Parent[calls[0]]; p >= 0; p = t.Parent[p] {
+		if isCall(&t.Spans[p]) && failed(&t.Spans[p]) {
+			depth++
+		}
+	}
+	facts["depth"] = strconv.Itoa(depth)
+	var lost int64
+	for _, i := range calls {
+		lost += t.orphaned(i)
+	}
+	if lost > 0 {
+		facts["orphaned"] = duration(seconds(lost))
+	}
+	return facts
+}
