@@ -63,7 +63,7 @@ type rawSpan struct {
 type builder struct {
 	sync.Mutex
 	strings    *interner
-	statements map[string]statement
+	statements map[queryText]statement
 	lists      map[string][]evidence.Attr
 	salt       [16]byte
 	span       fields // scratch
@@ -79,7 +79,7 @@ const (
 )
 
 func newBuilder() *builder {
-	b := &builder{strings: newInterner(), statements: map[string]statement{}, lists: map[string][]evidence.Attr{}}
+	b := &builder{strings: newInterner(), statements: map[queryText]statement{}, lists: map[string][]evidence.Attr{}}
 	rand.Read(b.salt[:]) // never fails since Go 1.24
 	return b
 }
@@ -222,7 +222,7 @@ func (b *builder) translateQuery() {
 	if v[slotDBText] == "" {
 		return
 	}
-	st := b.statement(v[slotDBSystem], v[slotDBText])
+	st := b.statement(queryText{v[slotDBSystem], v[slotDBText]})
 	v[slotDBText], v[slotDBKey] = st.text, st.key
 	if st.params != "" && len(b.span.params) == 0 {
 		v[slotParams] = st.params

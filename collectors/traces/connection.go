@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/klauspost/compress/gzip"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -155,6 +156,7 @@ func (s *httpStore) once(ctx context.Context, path string, query url.Values, acc
 		return nil, fmt.Errorf("build the request for %s", path)
 	}
 	req.Header.Set("Accept", accept)
+	req.Header.Set("Accept-Encoding", "gzip") // set by us, so decompressed by us, within the bound
 	for name, value := range s.headers {
 		req.Header.Set(name, value)
 	}
@@ -163,7 +165,7 @@ func (s *httpStore) once(ctx context.Context, path string, query url.Values, acc
 		return nil, fmt.Errorf("get %s: %w", path, networkError(err))
 	}
 	defer resp.Body.Close()
-	body, err := readBounded(resp.Body, maxMessage)
+	body, err := readAnswer(resp)
 	s.meter.received(len(body))
 	if err != nil {
 		return nil, fmt.Errorf("get %s: read the answer: %w", path, networkError(err))
@@ -172,6 +174,17 @@ func (s *httpStore) once(ctx context.Context, path string, query url.Values, acc
 		return nil, fmt.Errorf("get %s: %w", path, err)
 	}
 	return body, nil
+}
+
+func readAnswer(resp *http.Response) ([]byte, error) {
+	if resp.Header.Get("Content-Encoding") != "gzip" {
+		return readBounded(resp.Body, maxMessage)
+	}
+	unzipped, err := gzip.NewReader(resp.Body)
+	if err != nil {
+		return nil, fmt.Errorf("decompress: %w", err)
+	}
+	return readBounded(unzipped, maxMessage)
 }
 
 // readBounded reads all of r, which must not exceed limit bytes: the bound is

@@ -18,29 +18,38 @@ type statement struct {
 	table  string // where there is exactly one
 }
 
-// sqlSystems are those of db.system.name that speak SQL; an unset or unlisted
-// system counts when the text begins as SQL does.
-var sqlSystems = map[string]bool{
-	"postgresql": true, "mysql": true, "mariadb": true, "microsoft.sql_server": true, "oracle.db": true, "sqlite": true, "cockroachdb": true,
-	"clickhouse": true, "aws.redshift": true, "gcp.spanner": true, "ibm.db2": true, "sap.hana": true, "other_sql": true, "h2database": true, "hsqldb": true, "trino": true, "tidb": true,
+// queryText is a text in the language of a system.
+type queryText struct{ system, text string }
+
+// sqlSystems are those of db.system.name that speak SQL. For others the text
+// decides, by words with which no command of a key-value store begins.
+var sqlSystems = wordSet(`postgresql mysql mariadb microsoft.sql_server oracle.db sqlite cockroachdb clickhouse aws.redshift gcp.spanner ibm.db2
+	ibm.informix sap.hana other_sql h2database hsqldb derby firebird trino tidb cassandra`)
+
+func wordSet(words string) map[string]bool {
+	set := map[string]bool{}
+	for _, w := range strings.Fields(words) {
+		set[w] = true
+	}
+	return set
 }
 
-var sqlStart = regexp.MustCompile(`(?i)^\s*(/\*.*?\*/\s*)*(--[^\n]*\n\s*)*(select|insert|update|delete|with|merge|begin|commit|rollback|call|truncate|create|alter|drop|copy|values|explain|set|show|lock|declare|fetch|do|savepoint|start|execute|prepare|vacuum|analyze)\b`)
+var sqlStart = regexp.MustCompile(`(?is)^\s*(/\*.*?\*/\s*|--[^\n]*\n\s*)*(select|insert\s+into|update|delete\s+from|with|merge\s+into|replace\s+into|create|alter|drop|truncate|values|explain|begin|commit|rollback)\b`)
 
 // statement reads the text of a query, whatever its language, and removes
 // everything that may be data.
-func (b *builder) statement(system, text string) statement {
-	if st, ok := b.statements[text]; ok {
+func (b *builder) statement(q queryText) statement {
+	if st, ok := b.statements[q]; ok {
 		return st
 	}
 	var st statement
-	if sqlSystems[system] || sqlStart.MatchString(text) {
-		st = b.sql(text)
+	if sqlSystems[q.system] || sqlStart.MatchString(q.text) {
+		st = b.sql(q.text)
 	} else {
-		st = b.command(text)
+		st = b.command(q.text)
 	}
 	if len(b.statements) < maxStatements {
-		b.statements[strings.Clone(text)] = st
+		b.statements[queryText{strings.Clone(q.system), strings.Clone(q.text)}] = st
 	}
 	return st
 }
