@@ -294,6 +294,13 @@ func (a *account) finish(s *session, h *history) {
 	a.bundle.Sort()
 }
 
+func inBrackets(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " (" + s + ")"
+}
+
 // notes on what the sampler could not do.
 func (h *history) notes() (out []string) {
 	total := 0
@@ -307,10 +314,10 @@ func (h *history) notes() (out []string) {
 		out = append(out, fmt.Sprintf("the server refused the sampler %d times: too many connections", h.refused))
 	}
 	if h.broken > 0 {
-		out = append(out, fmt.Sprintf("the sampler lost the server %d times (%s); sessions were not seen meanwhile", h.broken, h.lastError))
+		out = append(out, fmt.Sprintf("the sampler lost the server %d times%s; sessions were not seen meanwhile", h.broken, inBrackets(h.lastError)))
 	}
 	if h.failed > 0 {
-		out = append(out, fmt.Sprintf("%d samples failed (%s)", h.failed, h.lastError))
+		out = append(out, fmt.Sprintf("%d samples failed%s", h.failed, inBrackets(h.lastError)))
 	}
 	if h.slowed {
 		out = append(out, fmt.Sprintf("sampled at %.0f Hz after the first %s", 1/slowEvery.Seconds(), slowAfter))

@@ -80,7 +80,11 @@ func TestDeadServers(t *testing.T) {
 	closed := answer(t, func(net.Conn) {})
 	hang := answer(t, func(c net.Conn) { io.Copy(io.Discard, c) })
 	first := func(say string) func(net.Conn) {
-		return func(c net.Conn) { c.Read(make([]byte, 1024)); io.WriteString(c, say); time.Sleep(200 * time.Millisecond) }
+		return func(c net.Conn) {
+			c.Read(make([]byte, 1024))
+			io.WriteString(c, say)
+			time.Sleep(200 * time.Millisecond)
+		}
 	}
 	html := answer(t, first("HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\n\r\n<html>"+canary+"</html>"))
 	echo := answer(t, first("E\x00\x00\x00\x40SFATAL\x00C28P01\x00Mno entry for me with "+canary+"\x00\x00\x00\x00\x00\x00\x00\x00"))

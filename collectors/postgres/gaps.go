@@ -40,11 +40,11 @@ func (a *account) judge(before, after *snapshot) *snapshot {
 			Remedy: "find out who calls pg_stat_statements_reset(), and repeat the run",
 		})
 	}
-	if !sameTime(before.resets.Database, after.resets.Database) {
+	if !sameTime(before.resets.Database, after.resets.Database) || discarded(before, after) {
 		kept.database, kept.tables, kept.indexes, reset = nil, nil, nil, true
 		a.gap(evidence.Gap{
 			Kinds:  []evidence.Kind{evidence.PGDatabase, evidence.PGTables, evidence.PGIndexes},
-			Reason: "the database's statistics were reset" + at(after.resets.Database) + ", after the first snapshot: what happened before is lost",
+			Reason: "the database's statistics were reset or discarded" + at(after.resets.Database) + ", after the first snapshot: what happened before is lost",
 			Remedy: "find out who calls pg_stat_reset(), or what crashed the server, and repeat the run",
 		})
 	}
@@ -56,6 +56,15 @@ func (a *account) judge(before, after *snapshot) *snapshot {
 		})
 	}
 	return &kept
+}
+
+// discarded notices statistics that recovery from a crash threw away. The
+// server records that only as a reset of the counters that are not of one
+// database.
+func discarded(before, after *snapshot) bool {
+	restarted := !before.caps.Started.Equal(after.caps.Started)
+	return restarted && !sameTime(before.resets.Shared, after.resets.Shared) ||
+		before.database != nil && after.database != nil && wentBack(databaseFields, before.database, after.database)
 }
 
 // lostEntries notices a reset of pg_stat_statements where the extension does

@@ -29,13 +29,17 @@ const (
 	retryMost  = 5 * time.Second
 )
 
-// startSampler samples until finish. The context's values are kept, its end is
+// startSampler connects and samples until finish. A connection that is refused
+// now is tried again, and counted. The context's values are kept, its end is
 // not: the load outlives the call that began it.
 func startSampler(ctx context.Context, s *session, hz float64, caps *capabilities) *sampler {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	p := &sampler{
 		session: s, caps: caps, every: time.Duration(float64(time.Second) / hz), started: time.Now(),
 		cancel: cancel, done: make(chan struct{}), history: newHistory(),
+	}
+	if err := s.open(ctx); err != nil {
+		p.history.lose(s.plain(err))
 	}
 	go p.run(ctx)
 	return p
@@ -52,6 +56,7 @@ func (p *sampler) finish() *history {
 		<-p.done
 		p.session.close()
 		p.history.requests, p.history.spent = p.session.requests, p.session.spent
+		p.history.broken += p.session.lost
 	})
 	return p.history
 }
@@ -67,7 +72,7 @@ func (p *sampler) run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			p.history.lost(err)
+			p.history.lose(p.session.plain(err))
 			wait(ctx, retry)
 			retry = min(2*retry, retryMost)
 		default:
@@ -117,8 +122,8 @@ func (p *sampler) give(err error) error {
 	return err
 }
 
-// lost counts a failed tick under what it means.
-func (h *history) lost(err error) {
+// lose counts a failed tick under what it means.
+func (h *history) lose(err error) {
 	switch state := code(err); {
 	case state == codeTooManyConnections:
 		h.refused++
@@ -130,7 +135,5 @@ func (h *history) lost(err error) {
 	var p *plainError
 	if errors.As(err, &p) {
 		h.lastError = p.text
-		return
 	}
-	h.lastError = oneLine(err.Error())
 }

@@ -232,3 +232,13 @@ func (s *server) write(name, text string) {
 		s.t.Fatal(err)
 	}
 }
+
+// crash ends the server without a shutdown, so that it has to recover.
+func (s *server) crash() {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
+		s.t.Fatal(err)
+	}
+	_ = s.cmd.Wait()
+	s.cmd = nil
+}

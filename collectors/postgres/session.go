@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,6 +19,7 @@ type session struct {
 	pooled  bool
 
 	requests int
+	lost     int // connections that broke and were opened again
 	spent    time.Duration
 }
 
@@ -37,9 +39,11 @@ func (s *session) limits() [][2]string {
 	}
 }
 
+func (s *session) alive() bool { return s.conn != nil && !s.conn.IsClosed() }
+
 // open connects where there is no live connection.
 func (s *session) open(ctx context.Context) error {
-	if s.conn != nil && !s.conn.IsClosed() {
+	if s.alive() {
 		return nil
 	}
 	err := s.connect(ctx)
@@ -98,21 +102,31 @@ func (s *session) close() {
 }
 
 // rows asks one question in a transaction of its own, so that statistics are
-// fresh each time, and reads all of the answer.
+// fresh each time, and reads all of the answer. Where the connection turns out
+// to be lost, a restart perhaps, it asks once more on a new one.
 func rows[T any](ctx context.Context, s *session, to pgx.RowToFunc[T], sql string, args ...any) ([]T, error) {
+	start := time.Now()
+	defer func() { s.requests++; s.spent += time.Since(start) }()
+	reused := s.alive()
+	out, err := once(ctx, s, to, sql, args)
+	if err != nil && reused && !s.alive() && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
+		s.lost++
+		out, err = once(ctx, s, to, sql, args)
+	}
+	return out, err
+}
+
+func once[T any](ctx context.Context, s *session, to pgx.RowToFunc[T], sql string, args []any) (out []T, err error) {
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
-	start := time.Now()
-	defer func() { s.requests++; s.spent += time.Since(start) }()
 	// The server gives up first, and the connection survives.
 	ctx, cancel := context.WithTimeout(ctx, s.timeout+s.timeout/5)
 	defer cancel()
 	if !s.pooled {
 		return ask(ctx, s.conn, to, sql, args)
 	}
-	var out []T
-	err := s.transaction(ctx, func(tx pgx.Tx) (err error) {
+	err = s.transaction(ctx, func(tx pgx.Tx) (err error) {
 		out, err = ask(ctx, tx, to, sql, append([]any{pgx.QueryExecModeExec}, args...))
 		return err
 	})

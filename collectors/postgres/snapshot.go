@@ -35,6 +35,7 @@ type failure struct {
 type resets struct {
 	Database   *time.Time
 	Statements *time.Time // extension 1.9+
+	Shared     *time.Time // of the background writer's counters; a crash sets it too
 	Evictions  float64    // rounds of evicting least used entries
 }
 
@@ -93,9 +94,9 @@ func (snap *snapshot) part(doing string, kinds []evidence.Kind, read func() erro
 }
 
 func (snap *snapshot) readResets(ctx context.Context, s *session) error {
-	sql := `select /* culprit */ stats_reset, null::timestamptz, 0::float8 from ` + viewDatabase + ` where datname = current_database()`
+	sql := `select /* culprit */ stats_reset, null::timestamptz, (select stats_reset from pg_catalog.pg_stat_bgwriter), 0::float8 from ` + viewDatabase + ` where datname = current_database()`
 	if snap.caps.views[snap.caps.infoView()]["stats_reset"] {
-		sql = `select /* culprit */ d.stats_reset, i.stats_reset, i.dealloc::float8 from ` + viewDatabase + ` d, ` + snap.caps.infoView() + ` i where d.datname = current_database()`
+		sql = `select /* culprit */ d.stats_reset, i.stats_reset, (select stats_reset from pg_catalog.pg_stat_bgwriter), i.dealloc::float8 from ` + viewDatabase + ` d, ` + snap.caps.infoView() + ` i where d.datname = current_database()`
 	}
 	found, err := rows(ctx, s, pgx.RowToStructByPos[resets], sql)
 	if err == nil && len(found) > 0 {

@@ -1,0 +1,218 @@
+package postgres
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+func TestRestartWhileSampling(t *testing.T) {
+	s := startServer(t)
+	s.shop()
+	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() {
+		s.lookUp(40)
+		s.stop()
+		time.Sleep(600 * time.Millisecond)
+		s.start()
+		s.lookUp(40)
+		time.Sleep(2500 * time.Millisecond)
+	})
+	wantGap(t, b, "restarted at")
+	wantNote(t, b, "lost the server")
+	p := b.Postgres[0]
+	if st := statement(t, p, "buyer = ?"); st.Calls != 80 {
+		t.Errorf("a clean restart keeps the statements: %+v", st)
+	}
+	last := int64(0)
+	for _, w := range p.Activity {
+		last = max(last, w.At)
+	}
+	if p.Ticks < 10 || last < p.Server.StartedAt-1000 {
+		t.Errorf("nothing seen after the restart: %d ticks, last %d, started %d", p.Ticks, last, p.Server.StartedAt)
+	}
+}
+
+func TestCrashWhileSampling(t *testing.T) {
+	s := startServer(t)
+	s.shop()
+	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() {
+		s.lookUp(40)
+		s.crash()
+		s.start()
+		s.lookUp(30)
+	})
+	wantGap(t, b, "restarted at")
+	wantGap(t, b, "the database's statistics were reset or discarded")
+	// The extension saved its entries, the statistics system discarded its own.
+	if st := statement(t, b.Postgres[0], "buyer = ?"); st.Calls != 70 {
+		t.Errorf("statement %+v", st)
+	}
+	if d := b.Postgres[0].Database; d.Commits > 60 || d.Commits < 30 {
+		t.Errorf("database %+v", d)
+	}
+}
+
+func TestGoneForGood(t *testing.T) {
+	s := startServer(t)
+	s.shop()
+	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop"), Timeout: time.Second}), func() {
+		s.lookUp(100)
+		s.stop()
+	})
+	wantGap(t, b, "no snapshot after the window")
+	if b.Postgres[0].Ticks == 0 || len(b.Postgres[0].Statements) != 0 {
+		t.Errorf("%d ticks", b.Postgres[0].Ticks)
+	}
+}
+
+func TestResetDuringRun(t *testing.T) {
+	s := startServer(t)
+	conn := s.shop()
+	s.lookUp(50)
+	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() {
+		s.lookUp(40)
+		s.exec(conn, "select pg_stat_statements_reset()", "select pg_stat_reset()")
+		s.lookUp(20)
+	})
+	wantGap(t, b, "pg_stat_statements was reset at")
+	wantGap(t, b, "the database's statistics were reset or discarded")
+	p := b.Postgres[0]
+	if st := statement(t, p, "buyer = ?"); st.Calls != 20 {
+		t.Errorf("statement %+v", st)
+	}
+	if p.Database.Commits > 100 || p.Database.ActiveTime < 0 {
+		t.Errorf("database %+v", p.Database)
+	}
+}
+
+func TestEvictions(t *testing.T) {
+	s := startServer(t, "pg_stat_statements.max = 100")
+	conn := s.shop()
+	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() {
+		for i := range 300 {
+			s.exec(conn, "select 1"+strings.Repeat(", 1", i))
+		}
+	})
+	wantGap(t, b, "pg_stat_statements.max")
+}
+
+func TestTooManyClients(t *testing.T) {
+	s := startServer(t, "max_connections = 12", "superuser_reserved_connections = 3")
+	s.shop()
+	var open []*pgx.Conn
+	c := newCollector(t, Config{DSN: s.dsn("reader", "shop")})
+	b := run(t, c, func() {
+		time.Sleep(300 * time.Millisecond)
+		s.exec(s.connect("postgres", "postgres"), "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'culprit'")
+		for {
+			conn, err := pgx.Connect(context.Background(), s.dsn("bare", "shop"))
+			if err != nil {
+				break
+			}
+			open = append(open, conn)
+		}
+		time.Sleep(1500 * time.Millisecond)
+		for _, conn := range open {
+			conn.Close(context.Background())
+		}
+		time.Sleep(2 * time.Second)
+	})
+	p := b.Postgres[0]
+	if p.Refused == 0 || p.Ticks < 10 || len(b.Series) != 2 {
+		t.Errorf("refused %d, ticks %d, series %d, notes %q", p.Refused, p.Ticks, len(b.Series), b.Sources[0].Notes)
+	}
+	wantNote(t, b, "too many connections")
+}
+
+func TestLockQueue(t *testing.T) {
+	s := startServer(t)
+	s.shop()
+	ctx := context.Background()
+	holder, ddl, reader := s.connect("postgres", "shop"), s.connect("postgres", "shop"), s.connect("postgres", "shop")
+	s.exec(holder, "set application_name = 'holder'")
+	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() {
+		s.exec(holder, "begin", "select n from counter where id = 4242")
+		var wg sync.WaitGroup
+		later := func(conn *pgx.Conn, sql string) {
+			wg.Go(func() { _, _ = conn.Exec(ctx, sql) })
+			time.Sleep(300 * time.Millisecond)
+		}
+		later(ddl, "alter table counter add column extra int")
+		later(reader, "select n from counter where id = 7")
+		time.Sleep(2500 * time.Millisecond)
+		s.exec(holder, "rollback")
+		wg.Wait()
+	})
+	p := b.Postgres[0]
+	var root, queued bool
+	for _, e := range p.Blocking {
+		if e.Relation != "counter" || e.LockType != "relation" || e.MaxWait < 1 || e.Samples < 2 {
+			t.Errorf("edge %+v", e)
+		}
+		if strings.Contains(e.BlockerText, "4242") {
+			t.Errorf("a literal was kept: %+v", e)
+		}
+		root = root || e.BlockerState == "idle in transaction" && e.BlockerApp == "holder" && e.Mode == "AccessExclusiveLock" && e.MaxBlockerTx > 1
+		queued = queued || e.BlockerState == "active" && strings.HasPrefix(e.BlockerText, "alter table") && e.Mode == "AccessShareLock"
+	}
+	if !root || !queued {
+		t.Errorf("edges %+v", p.Blocking)
+	}
+	waits := 0
+	for _, w := range p.Activity {
+		if w.WaitType == "Lock" && w.Wait == "relation" {
+			waits += w.Sessions
+		}
+	}
+	if waits < 20 {
+		t.Errorf("%d sightings of the queue: %+v", waits, p.Activity)
+	}
+}
+
+func TestHotRow(t *testing.T) {
+	s := startServer(t)
+	s.shop()
+	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() {
+		var wg sync.WaitGroup
+		stop := time.Now().Add(3 * time.Second)
+		for range 6 {
+			conn := s.connect("postgres", "shop")
+			wg.Go(func() {
+				for time.Now().Before(stop) {
+					_, _ = conn.Exec(context.Background(), "begin")
+					_, _ = conn.Exec(context.Background(), "update counter set n = n + 1 where id = $1", 1)
+					time.Sleep(3 * time.Millisecond)
+					_, _ = conn.Exec(context.Background(), "commit")
+				}
+			})
+		}
+		wg.Wait()
+	})
+	p := b.Postgres[0]
+	named := false
+	for _, e := range p.Blocking {
+		named = named || e.Relation == "counter" && (e.LockType == "transactionid" || e.LockType == "tuple")
+	}
+	if !named {
+		t.Errorf("no edge names the table: %+v", p.Blocking)
+	}
+	update := statement(t, p, "update counter")
+	if !sawWait(p, "Lock", update.QueryID) {
+		t.Errorf("activity %+v", p.Activity)
+	}
+}
+
+func sawWait(p evidence.Postgres, kind, id string) bool {
+	for _, w := range p.Activity {
+		if w.WaitType == kind && w.QueryID == id {
+			return true
+		}
+	}
+	return false
+}

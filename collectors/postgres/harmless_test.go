@@ -1,0 +1,170 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// allowed is everything that may be sent to a server.
+var allowed = regexp.MustCompile(`(?s)^(` + strings.Join([]string{
+	`select /\* culprit \*/ .*`, `with /\* culprit \*/ .*`, `set /\* culprit \*/ local [a-z_]+ = [a-z0-9_]+`,
+	`begin read only`, `commit`, `rollback`, `savepoint culprit(_index)?`, `rollback to savepoint culprit(_index)?`,
+	`prepare culprit_plan as .*`, `deallocate culprit_plan`, `explain /\* culprit \*/ \(format json, verbose\) execute culprit_plan.*`,
+	`-- ping`,
+}, "|") + `)$`)
+
+var harmful = regexp.MustCompile(`(?i)_reset"?\(|pg_terminate|pg_cancel|\(.*analyze.*\) execute|nextval\(|setval\(`)
+
+// sent reads our statements from the server's log: "culprit|pid|LOG:  execute
+// name: text", continued on lines that begin with a tab.
+func sent(log string) (out []string) {
+	start := regexp.MustCompile(`^([^|]*)\|(\d+)\|LOG:  (?:execute [^:]*|statement): (.*)$`)
+	ours := false
+	for _, line := range strings.Split(log, "\n") {
+		if m := start.FindStringSubmatch(line); m != nil {
+			ours = m[1] == "culprit"
+			if ours {
+				out = append(out, m[3])
+			}
+			continue
+		}
+		if ours && strings.HasPrefix(line, "\t") {
+			out[len(out)-1] += "\n" + line[1:]
+			continue
+		}
+		ours = false
+	}
+	return out
+}
+
+func TestOnlyReads(t *testing.T) {
+	s := startServer(t, "log_statement = all")
+	s.shop()
+	c := newCollector(t, Config{DSN: s.dsn("postgres", "shop"), Explain: true})
+	b := run(t, c, func() {
+		s.lookUp(60)
+		holder, waiter := s.connect("postgres", "shop"), s.connect("postgres", "shop")
+		s.exec(holder, "begin", "update counter set n = 1 where id = 1")
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = waiter.Exec(context.Background(), "update counter set n = 2 where id = 1")
+		}()
+		time.Sleep(1500 * time.Millisecond)
+		s.exec(holder, "commit")
+		<-done
+	})
+	if len(b.Postgres[0].Blocking) == 0 || len(b.Postgres[0].Advice) == 0 {
+		t.Error("not everything was exercised")
+	}
+	if _, err := newCollector(t, Config{DSN: s.dsn("postgres", "shop")}).Check(context.Background()); err != nil {
+		t.Error(err)
+	}
+	texts := sent(s.log())
+	kinds := map[string]int{}
+	for _, text := range texts {
+		if !allowed.MatchString(text) || harmful.MatchString(strings.ReplaceAll(text, `"hypopg_reset"()`, "")) {
+			t.Errorf("sent: %s", text)
+		}
+		kinds[strings.Fields(text)[0]]++
+	}
+	for _, kind := range []string{"select", "with", "prepare", "explain", "deallocate", "begin", "set"} {
+		if kinds[kind] == 0 {
+			t.Errorf("no %s in the log, so this proves nothing: %v", kind, kinds)
+		}
+	}
+}
+
+func TestForeignFunctionIsNotPlanned(t *testing.T) {
+	s := startServer(t)
+	conn := s.shop()
+	s.exec(conn, "create function evil(bigint) returns bigint language plpgsql stable as $$ begin raise warning 'evil ran'; return $1; end $$",
+		"create view open_purchase as select * from purchase where evil(id) > 0")
+	load := func(sql string) func() {
+		return func() {
+			for i := range 40 {
+				if _, err := conn.Exec(context.Background(), sql, i); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.lookUp(1)
+		}
+	}
+	for sql, want := range map[string]string{
+		"select id from purchase where buyer = $1 and evil(5) = 5": "function",
+		"select count(*) from open_purchase where buyer = $1":      "",
+	} {
+		c := newCollector(t, Config{DSN: s.dsn("postgres", "shop"), Explain: true, Settle: -1})
+		b := run(t, c, func() { load(sql)(); s.stop(); s.start() })
+		for _, a := range b.Postgres[0].Advice {
+			if a.Verified || !strings.Contains(a.Note, want) {
+				t.Errorf("%s: advice %+v", sql, a)
+			}
+		}
+		conn = s.connect("postgres", "shop")
+	}
+	for _, line := range strings.Split(s.log(), "\n") {
+		if strings.HasPrefix(line, "culprit|") && strings.Contains(line, "evil ran") {
+			t.Errorf("a foreign function ran in our session: %s", line)
+		}
+	}
+}
+
+// cpu is a process's user and system time in s (proc(5), fields 14 and 15).
+func cpu(t *testing.T, pid int) float64 {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Skip("no /proc: the server's CPU time cannot be read")
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	f := strings.Fields(rest)
+	user, _ := strconv.ParseFloat(f[11], 64)
+	system, _ := strconv.ParseFloat(f[12], 64)
+	return (user + system) / 100
+}
+
+// TestSamplerCost reads the CPU time of the server process that serves the
+// sampler: at most 1 % of a core at 10 Hz, with 40 sessions of which 4 work.
+func TestSamplerCost(t *testing.T) {
+	s := startServer(t)
+	s.shop()
+	for range 36 {
+		s.connect("postgres", "shop")
+	}
+	stop := make(chan struct{})
+	for range 4 {
+		conn := s.connect("postgres", "shop")
+		go func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					_, _ = conn.Exec(context.Background(), "select pg_sleep(0.02)")
+				}
+			}
+		}()
+	}
+	defer close(stop)
+	c := newCollector(t, Config{DSN: s.dsn("watcher", "shop")})
+	if err := c.Begin(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Second)
+	pid := int(c.sampler.session.conn.PgConn().PID())
+	const seconds = 10
+	before := cpu(t, pid)
+	time.Sleep(seconds * time.Second)
+	used := (cpu(t, pid) - before) / seconds
+	t.Logf("sampling at 10 Hz cost %.2f %% of a core on the server (40 sessions)", 100*used)
+	if used > 0.01 {
+		t.Errorf("sampling cost %.2f %% of a core, want at most 1 %%", 100*used)
+	}
+}
