@@ -17,6 +17,9 @@ func (bd *builder) ranked(hs []*rules.Hypothesis) []Cause {
 		c.Rank = i + 1
 		if c.Rank <= chartedCauses {
 			c.Charts = charts(h)
+			if len(c.Traces) > 0 {
+				c.Traces[0].draw(bd.bundle)
+			}
 		}
 		c.Explains, c.Explained = explains(h, hs)
 		out = append(out, c)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/culprit-rca/culprit/analyzers"
@@ -63,6 +64,19 @@ type causeView struct {
 	Pros, Cons []Evidence
 	Follows    []string
 	Plots      []plot
+	Waterfalls []fall
+}
+
+// fall is a trace drawn as a table with a bar in every row.
+type fall struct {
+	Trace
+	Rows []fallRow
+}
+
+type fallRow struct {
+	TraceSpan
+	Indent       string // class
+	X, W, Colour string
 }
 
 type part struct{ Name, Value string }
@@ -166,8 +180,32 @@ func causeViews(r *Report, prefix string, cs []Cause) []causeView {
 		id := fmt.Sprintf("%s-%d", prefix, i+1)
 		out = append(out, causeView{
 			ID: id, C: c, Subject: parts(c.Subject), Bar: barOf(c.Impact, largest), Score: num(100 * c.Score), Gain: gainOf(c.Impact),
-			Pros: c.pros(), Cons: c.cons(), Follows: follows(r, c), Plots: r.frame(r.slowSpans(&c)).drawAll(id, c.Charts),
+			Pros: c.pros(), Cons: c.cons(), Follows: follows(r, c), Plots: r.frame(r.slowSpans(&c)).drawAll(id, c.Charts), Waterfalls: falls(c.Traces),
 		})
+	}
+	return out
+}
+
+// falls lays out the traces that have spans; every service has one colour.
+func falls(traces []Trace) []fall {
+	var out []fall
+	for _, t := range traces {
+		if len(t.Spans) == 0 {
+			continue
+		}
+		f := fall{Trace: t}
+		var services []string
+		for _, s := range t.Spans {
+			if !slices.Contains(services, s.Service) {
+				services = append(services, s.Service)
+			}
+			x := func(v float64) float64 { return 100 * math.Max(0, math.Min(v/math.Max(t.Seconds, 1e-9), 1)) }
+			f.Rows = append(f.Rows, fallRow{
+				TraceSpan: s, Indent: "d" + strconv.Itoa(min(s.Depth, waterfallDepth)), X: num(x(s.Start)), W: num(math.Max(x(s.Seconds), 0.4)),
+				Colour: "f" + strconv.Itoa(slices.Index(services, s.Service)%linesPerChart),
+			})
+		}
+		out = append(out, f)
 	}
 	return out
 }

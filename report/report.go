@@ -148,10 +148,13 @@ type Explained struct {
 	Subject evidence.Entity `json:"subject" clean:"name"`
 }
 
-// Trace is an example.
+// Trace is an example; Spans in the order of calls where it is drawn.
 type Trace struct {
-	ID   string `json:"id" clean:"hex"`
-	Link string `json:"link,omitempty" clean:"url"`
+	ID      string      `json:"id" clean:"hex"`
+	Link    string      `json:"link,omitempty" clean:"url"`
+	Seconds float64     `json:"seconds,omitempty"`
+	Spans   []TraceSpan `json:"spans,omitempty"`
+	LeftOut int         `json:"left_out,omitempty"` // spans not listed
 }
 
 // Query can be run again by hand.

@@ -140,6 +140,7 @@ func severalCauses() sample {
 			},
 			Gaps:  []evidence.Gap{{Source: "postgres", Kinds: []evidence.Kind{evidence.PGIndexAdvice}, Reason: "the extension hypopg is not installed: hypothetical indexes could not be tried", Remedy: "`CREATE EXTENSION hypopg` in the database shop"}},
 			Loads: []evidence.LoadRun{sampleLoad()},
+			Spans: sampleTrace(),
 		},
 		result: &analyzers.Result{
 			Facts: &analyzers.Facts{
@@ -229,4 +230,23 @@ func wide(n int) sample {
 	}
 	s.judged.Causes = causes
 	return s
+}
+
+// sampleTrace is a request that waits for a connection, then makes five equal
+// calls.
+func sampleTrace() []evidence.Span {
+	id, _ := evidence.ParseTraceID("4bf92f3577b34da6a3ce929d0e0e4736")
+	span := func(n, parent byte, service, name string, start, ms int64) evidence.Span {
+		at := sampleStart.Add(50*time.Second).UnixNano() + start*1e6
+		return evidence.Span{Trace: id, ID: evidence.SpanID{7: n}, Parent: evidence.SpanID{7: parent}, Start: at, End: at + ms*1e6, Service: service, Name: name}
+	}
+	spans := []evidence.Span{
+		span(1, 0, "gateway", "POST /api/orders", 0, 830), span(2, 1, "orders", "POST /orders", 4, 820),
+		span(3, 2, "orders", "pool.acquire", 5, 612), span(4, 2, "orders", "INSERT orders", 618, 12), span(20, 2, "payments", "POST /charge", 700, 90),
+	}
+	for i := range byte(5) {
+		spans = append(spans, span(5+i, 2, "orders", "INSERT order_items", 632+int64(i)*9, 8))
+	}
+	spans[9].Error = true
+	return spans
 }
