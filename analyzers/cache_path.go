@@ -23,6 +23,8 @@ const (
 	// alwaysFollowed: where nothing is written back and a call follows nearly
 	// every read, the two are steps of one program, not a miss and its price.
 	alwaysFollowed = 0.9
+	// lookAhead bounds how many calls after a read are looked at.
+	lookAhead = 64
 )
 
 var cachePath = Analyzer{
@@ -50,7 +52,7 @@ func (t *Trace) lookups() []lookup {
 	var out []lookup
 	byServer := map[int32][]call{}
 	var servers []int32
-	for _, c := range t.calls() {
+	for _, c := range t.called {
 		server := t.server[c.span]
 		if byServer[server] == nil {
 			servers = append(servers, server)
@@ -61,7 +63,7 @@ func (t *Trace) lookups() []lookup {
 		calls := byServer[server]
 		for k, c := range calls {
 			if isCacheRead(&t.Spans[c.span]) {
-				out = append(out, t.lookup(c, calls[k+1:]))
+				out = append(out, t.lookup(c, calls[k+1:min(k+1+lookAhead, len(calls))]))
 			}
 		}
 	}
@@ -162,9 +164,10 @@ func runCachePath(p *Pass) error {
 	}}
 	groups := misses.gather(p.Facts.Traces)
 	slices.SortFunc(groups, func(a, b *occurrences) int { return cmp.Or(a.place.Compare(b.place), a.to.compare(b.to)) })
+	served := requestsByPlace(p.Facts.Traces)
 	for _, g := range groups[:min(len(groups), maxGroups)] {
-		g.measure(p.Facts.Traces)
-		reportCacheMisses(p, g, uses.total(g.place, g.to))
+		g.measure(served[g.place])
+		reportCacheMisses(p, g, uses.total(g.place, g.to), served[g.place])
 	}
 	return nil
 }
@@ -277,7 +280,7 @@ func (t *Trace) cutMisses(c Cuts, misses []lookup) {
 	}
 }
 
-func reportCacheMisses(p *Pass, g *occurrences, use cacheUse) {
+func reportCacheMisses(p *Pass, g *occurrences, use cacheUse, served float64) {
 	entity := g.place
 	entity.Resource = g.to.String()
 	share := use.missed / use.reads
@@ -293,7 +296,7 @@ func reportCacheMisses(p *Pass, g *occurrences, use cacheUse) {
 		f.Warnings = append(f.Warnings, "the value is seldom seen to be written back: some of these may not be misses")
 	}
 	p.Report(f)
-	cost := g.sum() / max(requestsOf(p.Facts.Traces, g.place), 1e-9)
+	cost := g.sum() / served
 	p.Report(Finding{Kind: FindCacheMissCost, Entity: entity, Value: cost, Unit: "s", Refs: f.Refs, Victims: asked,
 		Text: fmt.Sprintf("A request to %s spends %s on its critical path on what the cache did not have.", g.place.Operation, duration(cost))})
 }

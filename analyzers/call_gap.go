@@ -42,7 +42,7 @@ type gapEdge struct {
 func runCallGap(p *Pass) error {
 	seen := map[gapEdge][]int64{}
 	for _, t := range p.Facts.Traces {
-		for _, g := range t.callGroups() {
+		for _, g := range t.groups {
 			for _, i := range g.calls {
 				if gap := t.gap(i); gap >= 0 {
 					e := gapEdge{t.entity(g.server), g.to}
@@ -73,7 +73,7 @@ func (t *Trace) gap(i int32) int64 {
 
 func (t *Trace) gaps(floor func(gapEdge) int64) []pattern {
 	var found []pattern
-	for _, g := range t.callGroups() {
+	for _, g := range t.groups {
 		least := floor(gapEdge{t.entity(g.server), g.to})
 		var calls []int32
 		sum := int64(0)

@@ -35,10 +35,10 @@ type call struct {
 	to   callee
 }
 
-// calls lists the calls of a trace by start. What a driver records within one
+// findCalls lists the calls of a trace by start. What a driver records within one
 // of its own calls, or around them (connecting, preparing, transactions), is
 // plumbing and not a call.
-func (t *Trace) calls() []call {
+func (t *Trace) findCalls() []call {
 	inside := make([]bool, len(t.Spans)) // within a call of its own service
 	var out []call
 	for _, i := range t.order {
@@ -161,16 +161,16 @@ type callGroup struct {
 	calls  []int32
 }
 
-// callGroups gathers calls by the request they serve and by callee, whatever
+// groupCalls gathers calls by the request they serve and by callee, whatever
 // lies between them, in the order of their first call.
-func (t *Trace) callGroups() []callGroup {
+func (t *Trace) groupCalls() []callGroup {
 	type key struct {
 		server int32
 		to     callee
 	}
 	at := map[key]int{}
 	var groups []callGroup
-	for _, c := range t.calls() {
+	for _, c := range t.called {
 		k := key{t.server[c.span], c.to}
 		g, ok := at[k]
 		if !ok {

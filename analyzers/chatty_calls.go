@@ -52,7 +52,7 @@ func chattyCallsOf(t *Trace) []pattern {
 	at := map[key]int{}
 	var keys []key
 	var groups [][]call
-	for _, c := range t.calls() {
+	for _, c := range t.called {
 		k := key{t.server[c.span], t.peerOf(c)}
 		g, ok := at[k]
 		if !ok {

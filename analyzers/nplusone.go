@@ -53,7 +53,7 @@ var nPlusOne = Analyzer{
 // repeatedCalls finds N+1 in one trace.
 func repeatedCalls(t *Trace) []pattern {
 	var found []pattern
-	for _, g := range t.callGroups() {
+	for _, g := range t.groups {
 		if len(g.calls) < fewestRepeats {
 			continue
 		}

@@ -57,8 +57,9 @@ func (d *detector) analyze(p *Pass) error {
 	slices.SortFunc(groups, func(a, b *occurrences) int {
 		return cmp.Or(cmp.Compare(b.cost, a.cost), a.place.Compare(b.place), a.to.compare(b.to))
 	})
+	served := requestsByPlace(p.Facts.Traces)
 	for _, g := range groups[:min(len(groups), maxGroups)] {
-		g.measure(p.Facts.Traces)
+		g.measure(served[g.place])
 		d.report(p, g)
 	}
 	return nil
@@ -98,9 +99,9 @@ func (g *occurrences) add(t *Trace, found pattern) {
 	}
 }
 
-// measure takes the median value, the share of requests and the example whose
-// value is the median's.
-func (g *occurrences) measure(all []*Trace) {
+// measure takes the median value, the share of the requests served and the
+// example whose value is the median's.
+func (g *occurrences) measure(served float64) {
 	type valued struct {
 		pattern *pattern
 		weight  float64
@@ -121,7 +122,7 @@ func (g *occurrences) measure(all []*Trace) {
 			break
 		}
 	}
-	g.share = g.requests() / max(requestsOf(all, g.place), 1e-9)
+	g.share = g.requests() / served
 }
 
 // requests that show the mechanism, weighted.
@@ -137,14 +138,13 @@ func (g *occurrences) requests() float64 {
 	return n
 }
 
-// requestsOf an operation, weighted, wherever in the traces it was called.
-func requestsOf(traces []*Trace, place evidence.Entity) float64 {
-	n := 0.0
+// requestsByPlace counts the requests to every operation, weighted, wherever
+// in the traces it was called.
+func requestsByPlace(traces []*Trace) map[evidence.Entity]float64 {
+	n := map[evidence.Entity]float64{}
 	for _, t := range traces {
-		for i := range t.Spans {
-			if t.server[i] == int32(i) && t.Spans[i].Service == place.Service && OperationOf(&t.Spans[i]) == place.Operation {
-				n += t.Weight
-			}
+		for k := range t.entries {
+			n[t.entries[k].entity] += t.Weight
 		}
 	}
 	return n

@@ -29,7 +29,7 @@ var retries = Analyzer{
 
 func retriedCalls(t *Trace) []pattern {
 	var found []pattern
-	for _, g := range t.callGroups() {
+	for _, g := range t.groups {
 		var wasted []int32
 		pauses := map[int32][]stretch{} // by parent
 		for k := 1; k < len(g.calls); k++ {

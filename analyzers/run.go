@@ -17,7 +17,6 @@ func All() []Analyzer {
 		cpuThrottling,
 		poolSaturation,
 		cacheRatio,
-		cachePath,
 		missingIndex,
 		indexContention,
 	}

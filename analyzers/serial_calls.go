@@ -92,7 +92,7 @@ func independentCalls(traces []*Trace) map[calleePair]bool {
 func (t *Trace) readsByParent() [][]call {
 	at := map[int32]int{}
 	var out [][]call
-	for _, c := range t.calls() {
+	for _, c := range t.called {
 		p := t.Parent[c.span]
 		if p < 0 || !t.blocks(c.span) || !isServiceRead(c.to) {
 			continue

@@ -71,9 +71,12 @@ var slowDependency = Analyzer{
 
 func (t *Trace) slowCalls(match func(int32) bool) []pattern {
 	var found []pattern
-	for _, g := range t.callGroups() {
+	for _, g := range t.groups {
+		if len(g.calls) >= fewestRepeats {
+			continue
+		}
 		calls := slices.DeleteFunc(slices.Clone(g.calls), func(i int32) bool { return !match(i) || t.Spans[i].Duration() < slowCall })
-		if len(calls) == 0 || len(calls) >= fewestRepeats {
+		if len(calls) == 0 {
 			continue
 		}
 		share := float64(t.onPath(g.server, calls)) / float64(max(t.Spans[g.server].Duration(), 1))

@@ -36,7 +36,7 @@ var stragglers = Analyzer{
 
 func stragglersOf(t *Trace) []pattern {
 	var found []pattern
-	for _, g := range t.callGroups() {
+	for _, g := range t.groups {
 		if len(g.calls) < fewestRepeats || t.serial(g.calls) > parallelEnough {
 			continue
 		}

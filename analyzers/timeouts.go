@@ -63,7 +63,7 @@ func (t *Trace) orphaned(i int32) int64 {
 
 func timedOutCalls(t *Trace) []pattern {
 	var found []pattern
-	for _, g := range t.callGroups() {
+	for _, g := range t.groups {
 		calls := slices.DeleteFunc(slices.Clone(g.calls), func(i int32) bool { return !t.gaveUp(i) })
 		if len(calls) == 0 || !t.matters(g.server, calls) {
 			continue

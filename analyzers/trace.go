@@ -31,6 +31,16 @@ type Trace struct {
 	order  []int32 // every span after its parent
 	server []int32 // nearest enclosing entry of the span's own service, itself included
 	owned  bool    // Spans is a private copy
+
+	entries []entry     // where requests enter services, parents first
+	called  []call      // every call, by start
+	groups  []callGroup // the calls by request and callee
+}
+
+// entry is a span at which a request enters a service, with what it asks for.
+type entry struct {
+	span   int32
+	entity evidence.Entity
 }
 
 // BuildTraces groups the bundle's spans by trace, in the order of trace ids,
@@ -61,6 +71,11 @@ func BuildTraces(b *evidence.Bundle) []*Trace {
 		lo = hi
 	}
 	alignClocks(traces)
+	for _, t := range traces {
+		t.findEntries()
+		t.called = t.findCalls()
+		t.groups = t.groupCalls()
+	}
 	return traces
 }
 
@@ -195,6 +210,14 @@ func (t *Trace) findServers() {
 	}
 }
 
+func (t *Trace) findEntries() {
+	for _, i := range t.order {
+		if t.server[i] == i {
+			t.entries = append(t.entries, entry{i, t.entity(i)})
+		}
+	}
+}
+
 // entity of a span: its service and operation.
 func (t *Trace) entity(i int32) evidence.Entity {
 	return evidence.Entity{Service: t.Spans[i].Service, Operation: OperationOf(&t.Spans[i])}
@@ -204,15 +227,15 @@ func (t *Trace) entity(i int32) evidence.Entity {
 func (t *Trace) Entity() evidence.Entity { return t.entity(t.Root) }
 
 // requests lists the spans that are one request of the target each: entries
-// into the service with that operation, none inside another.
+// into the service with that operation.
 func (t *Trace) requests(target evidence.Entity) []int32 {
 	if t.Entity() == target {
 		return []int32{t.Root}
 	}
 	var found []int32
-	for _, i := range t.order {
-		if t.server[i] == i && t.Spans[i].Service == target.Service && t.entity(i) == target {
-			found = append(found, i)
+	for k := range t.entries {
+		if t.entries[k].entity == target {
+			found = append(found, t.entries[k].span)
 		}
 	}
 	return found

@@ -84,7 +84,11 @@ func explains(h *rules.Hypothesis, all []*rules.Hypothesis) ([]int, []Explained)
 func account(h *rules.Hypothesis) []Evidence {
 	out := []Evidence{}
 	for _, e := range h.Account {
-		out = append(out, line(e))
+		l := line(e)
+		if e.Finding == h.Finding {
+			l.Warnings = nil // said once, for the cause
+		}
+		out = append(out, l)
 	}
 	slices.SortStableFunc(out, func(x, y Evidence) int {
 		switch {

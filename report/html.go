@@ -94,7 +94,7 @@ func writeHTML(w io.Writer, r *Report) error {
 		"coverageWord": coverageWord, "coverageDetail": coverageDetail, "operationName": operationName, "digits": digits, "percent": percent,
 		"seconds": seconds, "orDash": orDash, "p95Text": p95Text, "bucketText": bucketText, "baselineText": baselineText, "savedText": savedText,
 		"scoreText": scoreText, "scoreWord": scoreWord, "tallyText": tallyText, "pieces": pieces, "kindsText": kindsText, "verdictMark": verdictMark,
-		"entityText": entityText, "signClass": signClass, "signWord": signWord, "loadText": loadText,
+		"entityText": entityText, "shareText": shareText, "signClass": signClass, "signWord": signWord, "loadText": loadText,
 	}).Parse(pageHTML)
 	if err != nil {
 		return fmt.Errorf("parse page template: %w", err)
@@ -250,7 +250,7 @@ func follows(r *Report, c Cause) []string {
 	for _, rank := range c.Explains {
 		if rank >= 1 && rank <= len(r.Causes) {
 			v := r.Causes[rank-1]
-			out = append(out, fmt.Sprintf("%d. %s: %s", rank, v.Title, entityText(v.Subject)))
+			out = append(out, fmt.Sprintf("%s: %s (rank %d)", v.Title, entityText(v.Subject), rank))
 		}
 	}
 	for _, v := range c.Explained {

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -32,21 +33,27 @@ var ladder = []detail{
 
 // writeMarkdown is GitHub's flavour, as long as a comment may be.
 func writeMarkdown(w io.Writer, r *Report) error {
-	_, err := io.WriteString(w, markdownWithin(r, ladder, markdownBudget))
+	_, err := io.WriteString(w, markdownWithin(r, ladder, markdownBudget, false))
+	return err
+}
+
+// writeCommonMark is for wikis and trackers that know neither tables nor HTML.
+func writeCommonMark(w io.Writer, r *Report) error {
+	_, err := io.WriteString(w, markdownWithin(r, ladder, markdownBudget, true))
 	return err
 }
 
 // writeBrief is one page for an incident: the verdict, the causes, what to do.
 func writeBrief(w io.Writer, r *Report) error {
-	_, err := io.WriteString(w, markdownWithin(r, []detail{{false, false, false, false, 1, 6, 5, "all but the first cause"}, ladder[len(ladder)-1]}, 6_000))
+	_, err := io.WriteString(w, markdownWithin(r, []detail{{false, false, false, false, 1, 6, 5, "all but the first cause"}, ladder[len(ladder)-1]}, 6_000, false))
 	return err
 }
 
 // markdownWithin says as much as fits.
-func markdownWithin(r *Report, steps []detail, budget int) string {
+func markdownWithin(r *Report, steps []detail, budget int, flat bool) string {
 	text := ""
 	for _, d := range steps {
-		m := markdown{r: r, d: d}
+		m := markdown{r: r, d: d, flat: flat}
 		if text = m.document(); len(text) <= budget {
 			return text
 		}
@@ -66,8 +73,9 @@ func cutLines(text string, budget int) string {
 // through text, code or fence.
 type markdown struct {
 	strings.Builder
-	r *Report
-	d detail
+	r    *Report
+	d    detail
+	flat bool // CommonMark alone: neither tables nor HTML
 }
 
 func (m *markdown) document() string {
@@ -110,7 +118,7 @@ func (m *markdown) head() {
 		m.f("\n")
 	}
 	if m.d.name != "" {
-		m.f("\n*Shortened: %s are left out here; the HTML and JSON reports have everything.*\n", m.d.name)
+		m.f("\n*Left out here: %s. The HTML and JSON reports have everything.*\n", m.d.name)
 	}
 }
 
@@ -120,20 +128,24 @@ func (m *markdown) symptoms() {
 		m.f("No operation was seen under load in this window.\n")
 		return
 	}
-	trend := m.d.charts && m.hasTrend()
-	m.row("Operation", "req/s", "errors", "p50", "p95", "p99", "p95 before", onlyIf(trend, "p95 over the run"))
-	m.row("---", "--:", "--:", "--:", "--:", "--:", "--:", onlyIf(trend, "---"))
-	for i, s := range m.r.Symptoms {
-		if i == m.d.rows {
-			m.f("\n%d more operations.\n", len(m.r.Symptoms)-i)
-			break
-		}
+	head := []string{"Operation", ">req/s", ">errors", ">p50", ">p95", ">p99", ">p95 before"}
+	trend := m.d.charts && slices.ContainsFunc(m.r.Symptoms, func(s Symptom) bool { return sparkOf(s) != "" })
+	if trend {
+		head = append(head, "p95 over the run")
+	}
+	var rows [][]string
+	for _, s := range m.r.Symptoms {
 		name := mdCell(operationName(s))
 		if s.Slow {
 			name = "**slow** " + name
 		}
-		m.row(name, digits(s.RPS), percent(s.ErrorRatio), orDash(s.P50), p95Text(s), orDash(s.P99), baselineText(s), onlyIf(trend, or(sparkOf(s), "–")))
+		row := []string{name, digits(s.RPS), percent(s.ErrorRatio), orDash(s.P50), p95Text(s), orDash(s.P99), baselineText(s)}
+		if trend {
+			row = append(row, or(sparkOf(s), "–"))
+		}
+		rows = append(rows, row)
 	}
+	m.table(head, rows)
 	for _, s := range m.r.Symptoms {
 		if s.Slow && s.Why != "" {
 			m.f("\n- %s: %s", mdCode(operationName(s)), mdText(s.Why))
@@ -144,36 +156,40 @@ func (m *markdown) symptoms() {
 	}
 }
 
-func (m *markdown) hasTrend() bool {
-	for _, s := range m.r.Symptoms {
-		if sparkOf(s) != "" {
-			return true
-		}
+// table writes at most d.rows rows; a head that starts with > is a column of
+// numbers. Where the dialect has no tables every row is a line of a list.
+func (m *markdown) table(head []string, rows [][]string) {
+	line, limit := m.flatRow, m.d.rows
+	if !m.flat {
+		line = m.tableRow
+		m.tableHead(head)
 	}
-	return false
+	for _, row := range first(rows, limit) {
+		line(head, row)
+	}
+	if left := len(rows) - limit; left > 0 {
+		m.f("\n%d more are not shown.\n", left)
+	}
 }
 
-func onlyIf(ok bool, s string) string {
-	if ok {
-		return s
+func (m *markdown) tableHead(head []string) {
+	var names, rule []string
+	for _, h := range head {
+		name, number := strings.CutPrefix(h, ">")
+		names = append(names, name)
+		rule = append(rule, map[bool]string{true: "--:", false: "---"}[number])
 	}
-	return ""
+	m.tableRow(nil, names)
+	m.tableRow(nil, rule)
 }
 
-func or(s, instead string) string {
-	if s == "" {
-		return instead
-	}
-	return s
-}
+func (m *markdown) tableRow(_, row []string) { m.f("| %s |\n", strings.Join(row, " | ")) }
 
-// row writes table cells; empty ones are columns that are not there.
-func (m *markdown) row(cells ...string) {
-	m.f("|")
-	for _, c := range cells {
-		if c != "" {
-			m.f(" %s |", c)
-		}
+// flatRow says a row with the names of its columns, the first without.
+func (m *markdown) flatRow(head, row []string) {
+	m.f("- %s", row[0])
+	for i, cell := range row[1:] {
+		m.f("; %s %s", strings.TrimPrefix(head[i+1], ">"), cell)
 	}
 	m.f("\n")
 }
@@ -185,15 +201,15 @@ func (m *markdown) ranking() {
 		m.f("%s\n", noCause(m.r))
 		return
 	}
-	m.row("#", "Cause", "Where", "Saves", "Of", "Evidence")
-	m.row("--:", "---", "---", "---", "---", "---")
+	var rows [][]string
 	for _, c := range m.r.Causes {
 		of := "–"
 		if c.Impact != nil {
 			of = mdText(c.Impact.Percentile) + " of " + mdCell(c.Impact.Operation)
 		}
-		m.row(fmt.Sprint(c.Rank), mdTableText(c.Title), mdCell(entityText(c.Subject)), savedText(c.Impact), of, scoreText(c.Score))
+		rows = append(rows, []string{fmt.Sprint(c.Rank), mdText(c.Title), mdCell(entityText(c.Subject)), savedText(c.Impact), of, scoreText(c.Score)})
 	}
+	m.table([]string{">#", "Cause", "Where", "Saves", "Of", "Evidence"}, rows)
 }
 
 // notes is what weakens the judgement.
@@ -203,130 +219,6 @@ func (m *markdown) notes() {
 			m.f("\n%s\n", mdInline(n))
 		}
 	}
-}
-
-func (m *markdown) cause(c Cause, title string) {
-	m.f("\n### %s\n\n", title)
-	for _, p := range parts(c.Subject) {
-		m.f("%s %s  ", p.Name, mdCode(p.Value))
-	}
-	m.f("\n\n")
-	m.para(c.Finding)
-	m.f("**%s** Evidence: %s (%s).\n\n", mdText(nowThen(c.Impact)), scoreText(c.Score), tallyText(c))
-	m.para(c.Mechanism)
-	m.remedy(c)
-	m.account("Evidence for", c.pros())
-	m.account("What would speak against", c.cons())
-	m.list("Mind", c.Warnings)
-	m.list("Follows from this", follows(m.r, c))
-	m.references(c)
-}
-
-func (m *markdown) para(s string) {
-	if s != "" {
-		m.f("%s\n\n", mdInline(s))
-	}
-}
-
-func (m *markdown) remedy(c Cause) {
-	if len(c.Remedy) > 0 {
-		m.f("**What to do**\n\n")
-		for i, s := range c.Remedy {
-			m.f("%d. %s\n", i+1, mdInline(s))
-		}
-		m.f("\n")
-	}
-	if c.Verify != "" {
-		m.f("**How to verify, or disprove**: %s\n\n", mdInline(c.Verify))
-	}
-	if c.NotWhen != "" {
-		m.f("**When not to**: %s\n\n", mdInline(c.NotWhen))
-	}
-}
-
-func (m *markdown) account(title string, lines []Evidence) {
-	if len(lines) == 0 || m.d.account == 0 {
-		return
-	}
-	m.f("**%s**\n\n", title)
-	for i, e := range lines {
-		if i == m.d.account {
-			m.f("- and %d more\n", len(lines)-i)
-			break
-		}
-		m.f("- %s %s: %s", accountSign(e), mdText(e.Verdict), mdInline(e.Text))
-		for _, w := range e.Warnings {
-			m.f(" (%s)", mdInline(w))
-		}
-		m.f("\n")
-	}
-	m.f("\n")
-}
-
-func (m *markdown) list(title string, items []string) {
-	if len(items) == 0 {
-		return
-	}
-	m.f("**%s**\n\n", title)
-	for _, s := range items {
-		m.f("- %s\n", mdText(s))
-	}
-	m.f("\n")
-}
-
-func (m *markdown) references(c Cause) {
-	if m.d.charts {
-		m.sparks(c)
-	}
-	if len(c.Traces) > 0 {
-		m.f("Example traces:")
-		for _, t := range c.Traces {
-			if t.Link != "" {
-				m.f(" [%s](<%s>)", t.ID, mdURL(t.Link))
-				continue
-			}
-			m.f(" %s", mdCode(t.ID))
-		}
-		m.f("\n\n")
-	}
-	if m.d.queries {
-		m.queries(c)
-	}
-	for _, l := range c.Links {
-		m.f("- Read more: <%s>\n", mdURL(l))
-	}
-}
-
-func (m *markdown) sparks(c Cause) {
-	if len(c.Charts) == 0 {
-		return
-	}
-	m.row("Over the run", m.r.span(Span{m.r.Window.Start.UnixMilli(), m.r.Window.End.UnixMilli()}), "peak")
-	m.row("---", "---", "--:")
-	for _, ch := range c.Charts {
-		unit := chartUnit(ch)
-		for i, l := range ch.Lines {
-			if i == 3 {
-				break
-			}
-			m.row(mdTableText(ch.Title+": "+l.Name), spark(l, m.r.Window), unit(peak(l)))
-		}
-	}
-	m.f("\n")
-}
-
-func (m *markdown) queries(c Cause) {
-	if len(c.Queries) == 0 {
-		return
-	}
-	m.f("<details><summary>Queries behind this</summary>\n\n")
-	for _, q := range c.Queries {
-		m.f("%s\n", mdFence(q.Text, language(q.Source)))
-		if q.Link != "" {
-			m.f("[open it](<%s>)\n\n", mdURL(q.Link))
-		}
-	}
-	m.f("</details>\n\n")
 }
 
 func (m *markdown) leads() {
@@ -347,15 +239,11 @@ func (m *markdown) unseen() {
 	if len(gaps) == 0 {
 		m.f("Every source that was asked gave everything that was asked of it.\n")
 	} else {
-		m.row("Source", "Why", "What would make it visible")
-		m.row("---", "---", "---")
-	}
-	for i, g := range gaps {
-		if i == m.d.rows {
-			m.f("\n%d more gaps.\n", len(gaps)-i)
-			break
+		var rows [][]string
+		for _, g := range gaps {
+			rows = append(rows, []string{mdText(g.Source), mdTableInline(g.Reason), or(mdTableInline(g.Remedy), "–")})
 		}
-		m.row(mdTableText(g.Source), mdTableText(g.Reason), or(mdTableText(g.Remedy), "–"))
+		m.table([]string{"Source", "Why", "What would make it visible"}, rows)
 	}
 	if !m.d.method {
 		return
@@ -376,15 +264,11 @@ func (m *markdown) rejected() {
 		return
 	}
 	m.f("\n## Weighed and rejected\n\n")
-	m.row("Rule", "Where", "Why not")
-	m.row("---", "---", "---")
-	for i, x := range m.r.Rejected {
-		if i == m.d.rows {
-			m.f("\n%d more.\n", len(m.r.Rejected)-i)
-			break
-		}
-		m.row(mdTableText(x.Rule), mdCell(entityText(x.Subject)), mdTableText(x.Reason))
+	var rows [][]string
+	for _, x := range m.r.Rejected {
+		rows = append(rows, []string{mdText(x.Rule), mdCell(entityText(x.Subject)), mdTableInline(x.Reason)})
 	}
+	m.table([]string{"Rule", "Where", "Why not"}, rows)
 }
 
 func (m *markdown) housekeeping() {

@@ -94,8 +94,13 @@ func mdCell(s string) string {
 	return mdCode(s)
 }
 
-// mdTableText is prose for a table; mdText has escaped the pipes.
-func mdTableText(s string) string { return mdText(s) }
+// mdTableInline is mdInline for a table, with mdCell's reservation.
+func mdTableInline(s string) string {
+	if strings.ContainsAny(s, "|\\") {
+		return mdText(s)
+	}
+	return mdInline(s)
+}
 
 // mdInline is prose with code between backticks.
 func mdInline(s string) string {

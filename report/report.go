@@ -217,6 +217,14 @@ var Formats = []Output{
 	{"html", "report.html", "one self-contained page, no script", writeHTML},
 	{"json", "report.json", "the contract for programs, schema_version 1", writeJSON},
 	{"text", "report.txt", "plain text for a terminal", writeText},
+	{"brief", "report-brief.md", "one page of Markdown for an incident", writeBrief},
+	{"commonmark", "report-commonmark.md", "Markdown without tables and HTML, for wikis", writeCommonMark},
+	{"slack", "report-slack.json", "body of a Slack webhook, at most 10,000 characters", writeSlack},
+	{"junit", "report-junit.xml", "JUnit XML: causes fail, what could not be weighed is skipped", writeJUnit},
+	{"sarif", "report.sarif", "SARIF 2.1.0, one result a cause", writeSARIF},
+	{"github", "report-github.txt", "GitHub workflow annotations", writeGitHub},
+	{"csv", "report.csv", "the causes as a table, in base units", writeCSV},
+	{"openmetrics", "report.prom", "OpenMetrics text for a textfile collector", writeOpenMetrics},
 }
 
 // FormatNamed finds a format in the register.

@@ -36,8 +36,8 @@ func TestMarkdownFitsAComment(t *testing.T) {
 		if len(got) > markdownBudget {
 			t.Errorf("%d causes: %d bytes", n, len(got))
 		}
-		full := markdownWithin(r, ladder[:1], 1<<30)
-		if len(full) > markdownBudget && !strings.Contains(got, "left out here") && !strings.Contains(got, "Cut here") {
+		full := markdownWithin(r, ladder[:1], 1<<30, false)
+		if len(full) > markdownBudget && !strings.Contains(got, "Left out here") && !strings.Contains(got, "Cut here") {
 			t.Errorf("%d causes: shortened without a word", n)
 		}
 		if !strings.Contains(got, "Connection pool too small") {

@@ -88,9 +88,7 @@ func (t *text) cause(number string, c Cause) {
 		t.f("%s", indented(c.Finding, in))
 	}
 	for _, e := range append(c.pros(), c.cons()...) {
-		if e.Text != c.Finding {
-			t.f("%s", indented(accountSign(e)+" "+e.Text, in))
-		}
+		t.f("%s", indented(accountSign(e)+" "+e.Text, in))
 	}
 	for _, s := range c.Remedy {
 		t.f("%s", indented("> "+s, in))

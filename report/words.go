@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -137,10 +138,13 @@ func nowThen(i *Impact) string {
 		s += fmt.Sprintf(" (95 %% interval %s)", secondsRange(i.Low, i.High))
 	}
 	if i.Share > 0 {
-		s += fmt.Sprintf(", %s of it", percent(i.Share))
+		s += fmt.Sprintf(", %s of it", shareText(i.Share))
 	}
 	return s + "."
 }
+
+// shareText is a ratio without decimals: its interval is wider than those.
+func shareText(ratio float64) string { return percent(math.Round(ratio*100) / 100) }
 
 // operationName is what a symptom is about.
 func operationName(s Symptom) string {
@@ -170,9 +174,10 @@ func verdictMark(e Evidence) string {
 }
 
 // pros and cons split an account by what was asked: signs that should be
-// there, and signs that should not.
+// there, and signs that should not. What the cause's own sentence says is not
+// said again.
 func (c Cause) pros() []Evidence {
-	return slices.DeleteFunc(slices.Clone(c.Evidence), func(e Evidence) bool { return !e.For })
+	return slices.DeleteFunc(slices.Clone(c.Evidence), func(e Evidence) bool { return !e.For || e.Text == c.Finding && len(e.Warnings) == 0 })
 }
 
 func (c Cause) cons() []Evidence {
@@ -289,4 +294,11 @@ func coverageSign(c Coverage) string {
 // accountSign is verdictMark with a shape that stands out in running text.
 func accountSign(e Evidence) string {
 	return map[string]string{"+": "✓", "−": "✗", "?": "?"}[verdictMark(e)]
+}
+
+func or(s, instead string) string {
+	if s == "" {
+		return instead
+	}
+	return s
 }

@@ -14,9 +14,9 @@ import (
 // Bars that a hypothesis must clear to be called a cause.
 const (
 	minScore = 0.5
-	// minSaved: below 10 ms of p95 nobody feels a request get faster, and the
+	// minSaved: below 5 ms of p95 nobody feels a request get faster, and the
 	// error of histogram buckets is of that size.
-	minSaved = 0.010
+	minSaved = 0.005
 	// On a slow operation a cause must account for a tenth of its p95; on one
 	// that is not known to be slow (no baseline, within its objective) for a
 	// quarter: then the avoidable share is itself the symptom.

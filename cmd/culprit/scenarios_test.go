@@ -4,144 +4,134 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/culprit-rca/culprit/report"
-	"github.com/culprit-rca/culprit/rules"
 )
 
-var update = flag.Bool("update", false, "write the golden reports anew")
+var update = flag.Bool("update", false, "write the golden reports of testdata/scenarios anew")
 
-const (
-	recordings   = "../../testdata/scenarios"     // NAME/run.culprit and its golden reports
-	planted      = "../../testdata/lab/scenarios" // NAME.yaml says which cause was planted
-	maxRecording = 1 << 20
-)
+const recorded = "../../testdata/scenarios"
 
-// TestRecordedScenarios analyzes the evidence of every scenario of the lab as
-// it was recorded from the real system, and holds rank, subject and bytes.
+// maxBundle is the size that a recorded bundle may have.
+const maxBundle = 1 << 20
+
+// expectation is what a lab scenario says of its planted fault.
+type expectation struct {
+	Expect *struct{ Rule, Service, Operation, Resource string }
+}
+
+// Every recorded run of the lab is judged again: the planted cause stands
+// first with the right subject, healthy has none, and the reports are the
+// golden ones, byte for byte.
 func TestRecordedScenarios(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(planted, "*.yaml"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scenarios in %s: %v", planted, err)
+	bundles, err := filepath.Glob(filepath.Join(recorded, "*", "run.culprit"))
+	if err != nil || len(bundles) < 7 {
+		t.Fatalf("%d recorded scenarios, %v; want at least 7", len(bundles), err)
 	}
-	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
+	for _, bundle := range bundles {
+		name := filepath.Base(filepath.Dir(bundle))
 		t.Run(name, func(t *testing.T) {
-			dir := filepath.Join(recordings, name)
-			info, err := os.Stat(filepath.Join(dir, bundleName))
-			if err != nil {
-				t.Fatalf("not recorded: go -C testdata/lab run . --record run %s (%v)", name, err)
+			if info, err := os.Stat(bundle); err != nil || info.Size() > maxBundle {
+				t.Errorf("%s: %v bytes, %v; want at most %d", bundle, info.Size(), err, maxBundle)
 			}
-			if info.Size() > maxRecording {
-				t.Errorf("the recording has %d bytes, at most %d", info.Size(), maxRecording)
+			out, again := analyzed(t, bundle), analyzed(t, bundle)
+			holdExpectation(t, name, out["report.json"])
+			for _, file := range []string{"report.md", "report.json", "report.html"} {
+				if !bytes.Equal(out[file], again[file]) {
+					t.Errorf("%s differs between two runs", file)
+				}
+				golden(t, filepath.Join(filepath.Dir(bundle), file), out[file])
 			}
-			first, second := analyzed(t, dir), analyzed(t, dir)
-			for _, f := range []string{"report.md", "report.json"} {
-				sameFile(t, filepath.Join(first, f), filepath.Join(second, f))
-				golden(t, filepath.Join(dir, f), filepath.Join(first, f))
-			}
-			checkDiagnosis(t, file, readReport(t, first))
 		})
 	}
 }
 
-func analyzed(t *testing.T, dir string) string {
+// analyzed runs `culprit analyze` on a bundle and gives the files it wrote.
+func analyzed(t *testing.T, bundle string) map[string][]byte {
 	t.Helper()
-	out := t.TempDir()
-	if o := culprit(t, "analyze", filepath.Join(dir, bundleName), "--format", "md,json", "-o", out); o.code != exitOK {
-		t.Fatalf("exit code %d: %s", o.code, o.stderr)
+	dir := t.TempDir()
+	var stderr bytes.Buffer
+	a := &app{stdout: io.Discard, stderr: &stderr, now: time.Now, version: "golden"}
+	if code := a.main([]string{"analyze", bundle, "--format", "md,json,html", "-o", dir}); code != exitOK {
+		t.Fatalf("exit code %d: %s", code, stderr.String())
+	}
+	out := map[string][]byte{}
+	for _, file := range []string{"report.md", "report.json", "report.html"} {
+		text, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[file] = text
 	}
 	return out
 }
 
-// golden compares, and leaves what it got beside the golden file.
-func golden(t *testing.T, want, got string) {
+func holdExpectation(t *testing.T, name string, text []byte) {
 	t.Helper()
-	content, err := os.ReadFile(got)
-	if err != nil {
+	var r report.Report
+	if err := json.Unmarshal(text, &r); err != nil {
 		t.Fatal(err)
 	}
-	beside := filepath.Join(filepath.Dir(want), ".got-"+filepath.Base(want))
-	if *update {
-		_ = os.Remove(beside)
-		if err := os.WriteFile(want, content, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if expected, err := os.ReadFile(want); err != nil || !bytes.Equal(expected, content) {
-		_ = os.WriteFile(beside, content, 0o644)
-		t.Errorf("%s differs from %s (%v); go test ./cmd/culprit -run Recorded -update takes it over", want, beside, err)
-	}
-}
-
-// checkDiagnosis holds the report against what was planted.
-func checkDiagnosis(t *testing.T, file string, r *report.Report) {
-	t.Helper()
-	content, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var scenario struct {
-		Expect struct{ Rule, Service, Operation, Resource string } `yaml:"expect"`
-	}
-	if err := yaml.Unmarshal(content, &scenario); err != nil {
-		t.Fatal(err)
-	}
-	want := scenario.Expect
-	if want.Rule == "" {
-		if r.Verdict.Status != rules.NoProblem || len(r.Causes) != 0 {
-			t.Errorf("healthy, but the verdict is %s with %d causes", r.Verdict.Status, len(r.Causes))
+	want := expected(t, name)
+	if want.Expect == nil {
+		if len(r.Causes) != 0 || r.Verdict.Status != "no-problem" {
+			t.Errorf("verdict %s with %d causes, want no-problem", r.Verdict.Status, len(r.Causes))
 		}
 		return
 	}
 	if len(r.Causes) == 0 {
-		t.Fatalf("no cause, verdict %s: %s", r.Verdict.Status, r.Verdict.Headline)
+		t.Fatalf("verdict %s: no cause, want %s", r.Verdict.Status, want.Expect.Rule)
 	}
-	top := r.Causes[0]
-	if top.Rule != want.Rule || !strings.Contains(top.Subject.Service, want.Service) || !strings.Contains(top.Subject.Operation, want.Operation) || !strings.Contains(top.Subject.Resource, want.Resource) {
-		t.Errorf("rank 1 is %s at %+v, want %+v", top.Rule, top.Subject, want)
+	c, w := r.Causes[0], want.Expect
+	if c.Rule != w.Rule || !strings.Contains(c.Subject.Service, w.Service) || !strings.Contains(c.Subject.Operation, w.Operation) || !strings.Contains(c.Subject.Resource, w.Resource) {
+		t.Errorf("first is %s at %s, want %+v", c.Rule, c.Subject, *w)
+	}
+	victims := map[int]bool{}
+	for _, rank := range c.Explains {
+		victims[rank] = true
+	}
+	for _, other := range r.Causes[1:] {
+		if !victims[other.Rank] {
+			t.Errorf("false cause: %s at %s", other.Rule, other.Subject)
+		}
 	}
 }
 
-// One trace of a recording explained: the segments partition the root.
-func TestExplainRecordedTraces(t *testing.T) {
-	o := culprit(t, "trace", "--bundle", filepath.Join(recordings, "n-plus-one", bundleName), "--format", "json")
-	if o.code != exitOK {
-		t.Fatalf("exit code %d: %s", o.code, o.stderr)
+// expected reads what the lab's scenario of that name plants.
+func expected(t *testing.T, name string) (e expectation) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../../testdata/lab/scenarios", name+".yaml"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	type span struct {
-		Start int64 `json:"start_ns"`
-		End   int64 `json:"end_ns"`
+	if err := yaml.Unmarshal(text, &e); err != nil {
+		t.Fatal(err)
 	}
-	seen := 0
-	for line := range strings.Lines(o.stdout) {
-		var r struct {
-			Root     span   `json:"root"`
-			Segments []span `json:"segments"`
-		}
-		if err := json.Unmarshal([]byte(line), &r); err != nil {
+	return e
+}
+
+// golden compares with a golden file, or writes it with -update.
+func golden(t *testing.T, path string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		at := r.Root.Start
-		for _, s := range r.Segments {
-			if s.Start != at {
-				t.Fatalf("a segment begins at %d, the one before ended at %d", s.Start, at)
-			}
-			at = s.End
-		}
-		if at != r.Root.End {
-			t.Fatalf("the segments end at %d, the root at %d", at, r.Root.End)
-		}
-		seen++
+		return
 	}
-	if seen == 0 {
-		t.Error("no traces")
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v; run with -update", err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s differs; see what changed with -update and git diff", path)
 	}
 }

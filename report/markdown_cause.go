@@ -1,0 +1,130 @@
+package report
+
+// cause writes one cause in full, under its title.
+func (m *markdown) cause(c Cause, title string) {
+	m.f("\n### %s\n\n", title)
+	for _, p := range parts(c.Subject) {
+		m.f("%s %s  ", p.Name, mdCode(p.Value))
+	}
+	m.f("\n\n")
+	m.para(c.Finding)
+	m.f("**%s** Evidence: %s (%s).\n\n", mdText(nowThen(c.Impact)), scoreText(c.Score), tallyText(c))
+	m.para(c.Mechanism)
+	m.remedy(c)
+	m.account("Evidence for", c.pros())
+	m.account("What would speak against", c.cons())
+	m.list("Mind", c.Warnings)
+	m.list("Follows from this", follows(m.r, c))
+	m.references(c)
+}
+
+func (m *markdown) para(s string) {
+	if s != "" {
+		m.f("%s\n\n", mdInline(s))
+	}
+}
+
+func (m *markdown) remedy(c Cause) {
+	if len(c.Remedy) > 0 {
+		m.f("**What to do**\n\n")
+		for i, s := range c.Remedy {
+			m.f("%d. %s\n", i+1, mdInline(s))
+		}
+		m.f("\n")
+	}
+	if c.Verify != "" {
+		m.f("**How to verify, or disprove**: %s\n\n", mdInline(c.Verify))
+	}
+	if c.NotWhen != "" {
+		m.f("**When not to**: %s\n\n", mdInline(c.NotWhen))
+	}
+}
+
+func (m *markdown) account(title string, lines []Evidence) {
+	if len(lines) == 0 || m.d.account == 0 {
+		return
+	}
+	m.f("**%s**\n\n", title)
+	for i, e := range lines {
+		if i == m.d.account {
+			m.f("- and %d more\n", len(lines)-i)
+			break
+		}
+		m.f("- %s %s: %s", accountSign(e), mdText(e.Verdict), mdInline(e.Text))
+		for _, w := range e.Warnings {
+			m.f(" (%s)", mdInline(w))
+		}
+		m.f("\n")
+	}
+	m.f("\n")
+}
+
+func (m *markdown) list(title string, items []string) {
+	if len(items) == 0 {
+		return
+	}
+	m.f("**%s**\n\n", title)
+	for _, s := range items {
+		m.f("- %s\n", mdText(s))
+	}
+	m.f("\n")
+}
+
+func (m *markdown) references(c Cause) {
+	if m.d.charts {
+		m.sparks(c)
+	}
+	if len(c.Traces) > 0 {
+		m.f("Example traces:")
+		for _, t := range c.Traces {
+			if t.Link != "" {
+				m.f(" [%s](<%s>)", t.ID, mdURL(t.Link))
+				continue
+			}
+			m.f(" %s", mdCode(t.ID))
+		}
+		m.f("\n\n")
+	}
+	if m.d.queries {
+		m.queries(c)
+	}
+	for _, l := range c.Links {
+		m.f("- Read more: <%s>\n", mdURL(l))
+	}
+}
+
+func (m *markdown) sparks(c Cause) {
+	if len(c.Charts) == 0 {
+		return
+	}
+	var rows [][]string
+	for _, ch := range c.Charts {
+		unit := chartUnit(ch)
+		for i, l := range ch.Lines {
+			if i == 3 {
+				break
+			}
+			rows = append(rows, []string{mdText(ch.Title + ": " + l.Name), spark(l, m.r.Window), unit(peak(l))})
+		}
+	}
+	m.table([]string{"Over the run", m.r.span(Span{m.r.Window.Start.UnixMilli(), m.r.Window.End.UnixMilli()}), ">peak"}, rows)
+	m.f("\n")
+}
+
+func (m *markdown) queries(c Cause) {
+	if len(c.Queries) == 0 {
+		return
+	}
+	if m.flat {
+		m.f("**Queries behind this**\n\n")
+	} else {
+		m.f("<details><summary>Queries behind this</summary>\n\n")
+		defer m.f("</details>\n\n")
+	}
+	for _, q := range c.Queries {
+		m.f("%s\n", mdFence(q.Text, language(q.Source)))
+		if q.Link != "" {
+			m.f("[open it](<%s>)\n\n", mdURL(q.Link))
+		}
+	}
+}
