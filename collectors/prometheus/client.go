@@ -51,9 +51,12 @@ func newClient(cfg Config) (*client, error) {
 	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
 		return nil, fmt.Errorf("prometheus: the URL must look like http://host:9090 or https://host/prefix")
 	}
+	if err := cfg.HTTP.Validate(); err != nil {
+		return nil, fmt.Errorf("prometheus: the HTTP client settings: %w", err)
+	}
 	h, err := config.NewClientFromConfig(cfg.HTTP, "prometheus")
 	if err != nil {
-		return nil, fmt.Errorf("prometheus: read the HTTP client settings: %w", err)
+		return nil, fmt.Errorf("prometheus: the HTTP client settings: %w", err)
 	}
 	h.CheckRedirect = sameHost
 	return &client{http: h, base: base, headers: cfg.Headers, timeout: cfg.Timeout,
@@ -74,7 +77,7 @@ func sameHost(req *http.Request, via []*http.Request) error {
 
 // target is the address without userinfo and query.
 func (c *client) target() string {
-	u := url.URL{Scheme: c.base.Scheme, Host: c.base.Host, Path: c.base.Path}
+	u := url.URL{Scheme: c.base.Scheme, Host: c.base.Host, Path: strings.TrimRight(c.base.Path, "/")}
 	return u.String()
 }
 

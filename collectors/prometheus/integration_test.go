@@ -2,37 +2,395 @@ package prometheus
 
 import (
 	"context"
+	"fmt"
+	"math"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
-// TestLive prints what is found on a server of the user's.
-func TestLive(t *testing.T) {
-	url := os.Getenv("CULPRIT_PROMETHEUS_URL")
-	if url == "" {
-		t.Skip("set CULPRIT_PROMETHEUS_URL")
+// find gives the one series of a kind and entity.
+func find(t *testing.T, b *evidence.Bundle, k evidence.Kind, e evidence.Entity) *evidence.Series {
+	t.Helper()
+	var found *evidence.Series
+	for i := range b.Series {
+		if s := &b.Series[i]; s.Kind == k && s.Entity == e {
+			if found != nil {
+				t.Fatalf("%s of %s is there twice: %v, %v", k, e, found.Query, s.Query)
+			}
+			found = s
+		}
 	}
-	c, err := New(Config{URL: url})
-	if err != nil {
-		t.Fatal(err)
+	if found == nil {
+		t.Fatalf("%s of %s is not there; there are %v", k, e, entities(b, k))
 	}
-	now := time.Now()
-	b, err := c.Collect(context.Background(), evidence.Window{Start: now.Add(-90 * time.Second), End: now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%+v", b.Sources)
-	for _, g := range b.Gaps {
-		t.Logf("gap %+v", g)
+	return found
+}
+
+func entities(b *evidence.Bundle, k evidence.Kind) []string {
+	var out []string
+	for _, s := range b.Series {
+		if s.Kind == k {
+			out = append(out, fmt.Sprintf("%+v", s.Entity))
+		}
 	}
 	for _, h := range b.Histograms {
-		v, lo, hi := h.Quantile(.95, 0, 1<<62)
-		t.Logf("%s %s %d times %d bounds p95 %g [%g %g] %v", h.Kind, h.Entity, len(h.Times), len(h.Bounds), v, lo, hi, h.Labels)
+		if h.Kind == k {
+			out = append(out, fmt.Sprintf("%+v", h.Entity))
+		}
+	}
+	return out
+}
+
+func absent(t *testing.T, b *evidence.Bundle, k evidence.Kind) {
+	t.Helper()
+	if b.Has(k) {
+		t.Errorf("%s is there: %v", k, entities(b, k))
+	}
+}
+
+// steady checks that every value is what it should be, over most of the hour.
+func steady(t *testing.T, s *evidence.Series, want float64, unit string) {
+	t.Helper()
+	if s.Unit != unit {
+		t.Errorf("%s of %s is in %q, want %q", s.Kind, s.Entity, s.Unit, unit)
+	}
+	if len(s.Times) < 230 {
+		t.Errorf("%s of %s has %d points", s.Kind, s.Entity, len(s.Times))
+	}
+	for i, v := range s.Values {
+		if math.Abs(v-want) > 1e-9*math.Max(1, math.Abs(want)) {
+			t.Fatalf("%s of %s is %g at point %d, want %g (%s)", s.Kind, s.Entity, v, i, want, s.Query)
+		}
+	}
+}
+
+func hist(t *testing.T, b *evidence.Bundle, e evidence.Entity) *evidence.Histogram {
+	t.Helper()
+	for i := range b.Histograms {
+		if h := &b.Histograms[i]; h.Kind == evidence.ServerLatency && h.Entity == e {
+			return h
+		}
+	}
+	t.Fatalf("no latency of %+v; there are %v", e, entities(b, evidence.ServerLatency))
+	return nil
+}
+
+// A shop of three ecosystems and its containers, each number known.
+func shopPast() *past {
+	p := &past{}
+	for _, job := range []string{"api", "billing", "cadvisor"} {
+		p.gauge(`up{job="`+job+`",instance="a"}`, 1)
+	}
+	p.gauge(`up{job="api",instance="b"}`, 1)
+	for _, i := range []string{"a", "b"} { // OpenTelemetry, two instances
+		l := `job="api",instance="` + i + `",http_request_method="GET",http_route="/x",http_response_status_code="200"`
+		for le, rate := range map[string]float64{"0.1": 3, "0.25": 4, "1.0": 4, "+Inf": 5} {
+			p.counter(`http_server_request_duration_seconds_bucket{`+l+`,le="`+le+`"}`, rate)
+		}
+		p.counter(`http_server_request_duration_seconds_sum{`+l+`}`, 2.5)
+		p.counter(`http_server_request_duration_seconds_count{`+l+`}`, 5)
+		quiet := `job="api",instance="` + i + `",http_request_method="GET",http_route="/healthz",http_response_status_code="200"`
+		p.counter(`http_server_request_duration_seconds_bucket{`+quiet+`,le="+Inf"}`, 100)
+		p.counter(`http_server_request_duration_seconds_count{`+quiet+`}`, 100)
+	}
+	born := `job="api",instance="a",http_request_method="GET",http_route="/x",http_response_status_code="500"`
+	p.add(`http_server_request_duration_seconds_count{`+born+`}`, func(i int) (float64, bool) { return 42, i >= 100 })
+	old := `job="billing",instance="a",http_method="POST",http_route="/pay",http_status_code="200"` // milliseconds
+	for le, rate := range map[string]float64{"50": 1, "100": 2, "+Inf": 2} {
+		p.counter(`http_server_duration_milliseconds_bucket{`+old+`,le="`+le+`"}`, rate)
+	}
+	p.counter(`http_server_duration_milliseconds_sum{`+old+`}`, 100)
+	p.counter(`http_server_duration_milliseconds_count{`+old+`}`, 2)
+	p.gauge(`my_app_hikaricp_connections_active{job="billing",instance="a",pool="main"}`, 7)
+	p.gauge(`my_app_hikaricp_connections_max{job="billing",instance="a",pool="main"}`, 10)
+	p.gauge(`pgxpool_acquired_conns{job="api",instance="a",db_name="d"}`, 3)
+	p.gauge(`pgxpool_max_conns{job="api",instance="a",db_name="d"}`, 4)
+	p.counter(`pgxpool_acquire_count{job="api",instance="a",db_name="d"}`, 50)
+	p.counter(`pgxpool_empty_acquire{job="api",instance="a",db_name="d"}`, 5)
+	p.counter(`pgxpool_acquire_duration_ns{job="api",instance="a",db_name="d"}`, 2e9)
+	p.gauge(`go_sql_max_open_connections{job="billing",instance="a",db_name="d"}`, 0)
+	p.add(`process_cpu_seconds_total{job="billing",instance="a"}`, func(i int) (float64, bool) { return 0.5 * 15 * float64((i+40)%100), true })
+	p.add(`process_resident_memory_bytes{job="billing",instance="a"}`, func(i int) (float64, bool) {
+		if i%2 == 0 && i >= 0 {
+			return math.NaN(), true
+		}
+		return 1 << 20, true
+	})
+	shopContainers(p)
+	return p
+}
+
+func shopContainers(p *past) {
+	api := `job="cadvisor",instance="c",id="/shop/api"`
+	p.counter(`container_cpu_cfs_periods_total{`+api+`}`, 10)
+	p.counter(`container_cpu_cfs_throttled_periods_total{`+api+`}`, 9)
+	p.counter(`container_cpu_cfs_throttled_seconds_total{`+api+`}`, 0.7)
+	p.gauge(`container_spec_cpu_quota{`+api+`}`, 30000)
+	p.gauge(`container_spec_cpu_period{`+api+`}`, 100000)
+	p.gauge(`container_spec_memory_limit_bytes{`+api+`}`, 9.223372036854772e18)
+	for id, rate := range map[string]float64{"/": 2, "/shop": 0.7, "/shop/api": 0.3, "/system.slice/cron.service": 0.1} {
+		p.counter(`container_cpu_usage_seconds_total{job="cadvisor",instance="c",cpu="total",id="`+id+`"}`, rate)
+	}
+	pod := `container="app",pod="billing-6f7d9c5b4d-x2x7k",namespace="n",id="/kubepods/burstable/pod1/c1",job="cadvisor",instance="c",cpu="total"`
+	p.counter(`container_cpu_usage_seconds_total{`+pod+`}`, 0.4)
+	p.counter(`container_cpu_usage_seconds_total{pod="billing-6f7d9c5b4d-x2x7k",namespace="n",id="/kubepods/burstable/pod1",job="cadvisor",instance="c",cpu="total"}`, 0.5)
+}
+
+func TestShop(t *testing.T) {
+	url := shopPast().serve(t)
+	b, err := collectFrom(t, Config{URL: url, Timeout: 20 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("latency", func(t *testing.T) { checkLatency(t, b) })
+	t.Run("requests", func(t *testing.T) { checkRequests(t, b) })
+	t.Run("pools", func(t *testing.T) { checkPools(t, b) })
+	t.Run("containers", func(t *testing.T) { checkContainers(t, b) })
+	t.Run("processes", func(t *testing.T) { checkProcesses(t, b) })
+	t.Run("the same again", func(t *testing.T) {
+		again, err := collectFrom(t, Config{URL: url, Timeout: 20 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Sources[0].Seconds, again.Sources[0].Seconds = 0, 0
+		if fmt.Sprintf("%+v", b) != fmt.Sprintf("%+v", again) {
+			t.Error("two collections of one past differ")
+		}
+	})
+}
+
+func checkLatency(t *testing.T, b *evidence.Bundle) {
+	all := hist(t, b, evidence.Entity{Service: "api", Operation: "GET /x"})
+	if fmt.Sprint(all.Bounds) != "[0.1 0.25 1]" || all.Unit != "s" || all.Over != 60 {
+		t.Errorf("bounds %v %s over %g s", all.Bounds, all.Unit, all.Over)
+	}
+	for i, row := range all.Rates {
+		if fmt.Sprintf("%.9g", row) != "[6 2 0 2]" || math.Abs(all.Sum[i]-5) > 1e-9 {
+			t.Fatalf("rates %v, sum %g at point %d", row, all.Sum[i], i)
+		}
+	}
+	one := hist(t, b, evidence.Entity{Service: "api", Instance: "b"})
+	if fmt.Sprintf("%.9g", one.Rates[9]) != "[3 1 0 1]" {
+		t.Errorf("instance b: %v", one.Rates[9])
+	}
+	old := hist(t, b, evidence.Entity{Service: "billing", Operation: "POST /pay"})
+	if fmt.Sprint(old.Bounds) != "[0.05 0.1]" || math.Abs(old.Sum[9]-0.1) > 1e-9 {
+		t.Errorf("milliseconds are not made seconds: %v, sum %g", old.Bounds, old.Sum[9])
+	}
+	for _, h := range b.Histograms {
+		if strings.Contains(h.Entity.Operation, "healthz") || h.Entity.Service == "billing" && h.Entity.Instance != "" {
+			t.Errorf("%+v should not be there", h.Entity)
+		}
+	}
+}
+
+func checkRequests(t *testing.T, b *evidence.Bundle) {
+	steady(t, find(t, b, evidence.ServerRequests, evidence.Entity{Service: "billing", Operation: "POST /pay"}), 2, "{request}/s")
+	// The first sample of the errors is 42: to rate() alone there were none.
+	errs := find(t, b, evidence.ServerErrors, evidence.Entity{Service: "api", Operation: "GET /x"})
+	total := 0.0
+	for _, v := range errs.Values {
+		total += v * 15
+	}
+	if math.Abs(total-42) > 1e-6 || len(errs.Times) != 141 {
+		t.Errorf("%g errors at %d points, want 42 at 141: before the first there is no zero", total, len(errs.Times))
+	}
+}
+
+func checkPools(t *testing.T, b *evidence.Bundle) {
+	main := evidence.Entity{Service: "billing", Instance: "a", Resource: "main"}
+	steady(t, find(t, b, evidence.PoolUsed, main), 7, "{connection}")
+	steady(t, find(t, b, evidence.PoolMax, main), 10, "{connection}")
+	pgx := evidence.Entity{Service: "api", Instance: "a", Resource: "d"}
+	steady(t, find(t, b, evidence.PoolUsed, pgx), 3, "{connection}")
+	steady(t, find(t, b, evidence.PoolAcquires, pgx), 50, "{acquire}/s")
+	steady(t, find(t, b, evidence.PoolWaits, pgx), 5, "{acquire}/s")
+	steady(t, find(t, b, evidence.PoolWaitTime, pgx), 2, "1")
+	for _, s := range b.Series {
+		if s.Kind == evidence.PoolMax && s.Entity.Resource == "d" && s.Entity.Service == "billing" {
+			t.Error("an unlimited pool has a limit")
+		}
+	}
+}
+
+func checkContainers(t *testing.T, b *evidence.Bundle) {
+	api := evidence.Entity{Service: "api", Instance: "/shop/api", Resource: "api"}
+	steady(t, find(t, b, evidence.CPUThrottledRatio, api), 0.9, "1")
+	steady(t, find(t, b, evidence.CPUThrottledTime, api), 0.7, "1")
+	steady(t, find(t, b, evidence.CPULimit, api), 0.3, "{core}")
+	steady(t, find(t, b, evidence.CPUUsage, api), 0.3, "{core}")
+	pod := evidence.Entity{Service: "billing", Instance: "billing-6f7d9c5b4d-x2x7k", Resource: "app"}
+	steady(t, find(t, b, evidence.CPUUsage, pod), 0.4, "{core}")
+	steady(t, find(t, b, evidence.CPUUsage, evidence.Entity{Instance: "/system.slice/cron.service", Resource: "cron.service"}), 0.1, "{core}")
+	absent(t, b, evidence.MemoryLimit)
+	n := 0
+	for _, s := range b.Series {
+		if s.Kind == evidence.CPUUsage {
+			n++
+		}
+	}
+	if n != 3 { // the process of billing says the same as its container
+		t.Errorf("CPU of %d things, want 3: %v", n, entities(b, evidence.CPUUsage))
+	}
+}
+
+func checkProcesses(t *testing.T, b *evidence.Bundle) {
+	mem := find(t, b, evidence.MemoryUsage, evidence.Entity{Service: "billing", Instance: "a"})
+	for _, v := range mem.Values {
+		if v != 1<<20 {
+			t.Fatalf("memory %g", v)
+		}
+	}
+	if len(mem.Times) != 120 {
+		t.Errorf("%d points, want 120: NaN is no value", len(mem.Times))
+	}
+}
+
+// A process that starts anew counts from zero: the rate must not fall below
+// zero nor leap.
+func TestCounterReset(t *testing.T) {
+	p := &past{}
+	p.gauge(`up{job="a",instance="a"}`, 1)
+	p.add(`process_cpu_seconds_total{job="a",instance="a"}`, func(i int) (float64, bool) { return 0.5 * 15 * float64((i+40)%100), true })
+	b, err := collectFrom(t, Config{URL: p.serve(t), Timeout: 20 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := find(t, b, evidence.CPUUsage, evidence.Entity{Service: "a", Instance: "a"})
+	for i, v := range s.Values {
+		if v < 0.3 || v > 0.5+1e-9 { // one interval of four is lost at each start
+			t.Errorf("%g cores at point %d", v, i)
+		}
+	}
+}
+
+// Two servers scrape the same target and nothing removes the duplicates.
+func TestReplicas(t *testing.T) {
+	p := &past{}
+	for _, r := range []string{"x", "y"} {
+		p.gauge(`up{job="a",instance="a",prometheus_replica="`+r+`"}`, 1)
+		p.counter(`http_requests_total{job="a",instance="a",code="200",prometheus_replica="`+r+`"}`, 10)
+	}
+	b, err := collectFrom(t, Config{URL: p.serve(t), Timeout: 20 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	steady(t, find(t, b, evidence.ServerRequests, evidence.Entity{Service: "a"}), 10, "{request}/s")
+}
+
+// What is not measured is a gap with a remedy, what does not apply is a note,
+// and neither is a zero.
+func TestNothingToSee(t *testing.T) {
+	p := &past{}
+	p.counter(`container_cpu_usage_seconds_total{job="cadvisor",instance="c",id="/a"}`, 1)
+	b, err := collectFrom(t, Config{URL: p.serve(t), Timeout: 20 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	absent(t, b, evidence.CPUThrottledRatio)
+	absent(t, b, evidence.ServerErrors)
+	if notes := strings.Join(b.Sources[0].Notes, "\n"); !strings.Contains(notes, "does not apply: no container has a CPU quota") {
+		t.Errorf("notes: %s", notes)
+	}
+	for _, g := range b.Gaps {
+		if g.Remedy == "" || len(g.Kinds) == 0 || strings.Contains(g.Reason, "quota") {
+			t.Errorf("gap %+v", g)
+		}
+	}
+	if b.Sources[0].Status != evidence.StatusPartial {
+		t.Errorf("status %s", b.Sources[0].Status)
+	}
+}
+
+// The texts were recorded from node_exporter 1.5, postgres_exporter 0.11,
+// redis_exporter 1.45 and cAdvisor 0.60; here a real server scrapes them.
+func TestScrapedExporters(t *testing.T) {
+	program(t, "prometheus")
+	exporters := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+		text, err := os.ReadFile(filepath.Join("testdata", "exporter_"+filepath.Base(r.URL.Path)+".prom"))
+		if err != nil {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		_, _ = w.Write(text)
+	}))
+	defer exporters.Close()
+	settings := "global: {scrape_interval: 500ms, scrape_timeout: 500ms}\nscrape_configs:\n"
+	for _, e := range []string{"node", "postgres", "redis", "minicadvisor"} {
+		settings += fmt.Sprintf("- {job_name: %s, metrics_path: /%s, honor_timestamps: false, static_configs: [{targets: ['%s']}]}\n", e, e, exporters.Listener.Addr())
+	}
+	url := startPrometheus(t, t.TempDir(), settings)
+	c, err := New(Config{URL: url, MaxQueries: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	awaitScrapes(t, c, 8)
+	now := time.Now()
+	b, err := c.Collect(context.Background(), evidence.Window{Start: now.Add(-4 * time.Second), End: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkExporters(t, b, exporters.Listener.Addr().String())
+	p, err := c.Check(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Join(p.Lines, "\n")
+	for _, want := range []string{"answers (version 2.", "through cAdvisor, kubelet", "through redis_exporter", "read every 1s"} {
+		if !strings.Contains(lines, want) {
+			t.Errorf("no %q in\n%s", want, lines)
+		}
+	}
+}
+
+// awaitScrapes waits until every target was scraped some times; the first
+// comes some seconds after a server's start.
+func awaitScrapes(t *testing.T, c *Collector, times int) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		got, err := c.client.query(context.Background(), "min(sum_over_time(up[1m]))", time.Now(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got.Series) == 1 && got.Series[0].Values[0] >= float64(times) {
+			return
+		}
+	}
+	t.Fatal("the targets are not scraped")
+}
+
+func checkExporters(t *testing.T, b *evidence.Bundle, target string) {
+	last := func(k evidence.Kind, e evidence.Entity) float64 {
+		s := find(t, b, k, e)
+		return s.Values[len(s.Values)-1]
+	}
+	for _, tc := range []struct {
+		kind evidence.Kind
+		of   evidence.Entity
+		want float64
+	}{
+		{evidence.MemoryLimit, evidence.Entity{Instance: "/rcalab", Resource: "rcalab"}, 2.68435456e+08},
+		{evidence.CPULimit, evidence.Entity{Instance: "/rcalab", Resource: "rcalab"}, 0.3},
+		{evidence.NodeCPUCount, evidence.Entity{Resource: target}, 2},
+		{evidence.DBConnectionsMax, evidence.Entity{Service: "redis", Instance: target}, 10000},
+		{evidence.Up, evidence.Entity{Service: "node", Instance: target}, 1},
+		{evidence.CacheHits, evidence.Entity{Service: "redis", Instance: target}, 0},
+	} {
+		if got := last(tc.kind, tc.of); got != tc.want {
+			t.Errorf("%s of %s is %g, want %g", tc.kind, tc.of, got, tc.want)
+		}
 	}
 	for _, s := range b.Series {
-		t.Logf("%s %q %d times last %g %s over %g: %s", s.Kind, s.Entity, len(s.Times), s.Values[len(s.Values)-1], s.Unit, s.Over, s.Query)
+		if s.Unit == "" || s.Query == "" || len(s.Times) != len(s.Values) {
+			t.Errorf("%s of %s: unit %q, query %q", s.Kind, s.Entity, s.Unit, s.Query)
+		}
 	}
 }

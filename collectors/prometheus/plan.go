@@ -203,7 +203,21 @@ func (m *match) matchers() string {
 			out = append(out, labelRef(a)+`!~"`+quietRoutes+`"`)
 		}
 	}
-	return joined(append(out, m.family.Select, m.read.Select)...)
+	return joined(append(out, m.oneReplica(), m.family.Select, m.read.Select)...)
+}
+
+// replicaLabels tell the halves of a highly available pair apart, where
+// nothing removes the duplicates: every sum would be double.
+var replicaLabels = []string{"prometheus_replica", "__replica__"}
+
+// oneReplica selects the first of several replicas, and what has none.
+func (m *match) oneReplica() string {
+	for _, l := range replicaLabels {
+		if values := m.probe.values(l); len(values) > 1 {
+			return fmt.Sprintf("%s=~%q", labelRef(m.probe.actual[l]), regexp.QuoteMeta(values[0])+"|")
+		}
+	}
+	return ""
 }
 
 func joined(parts ...string) string {
