@@ -24,19 +24,29 @@ func (f *fields) reset() {
 	f.params = f.params[:0]
 }
 
-// set notes one attribute; text is only called for those that are kept.
-func (f *fields) set(key string, text func() string) {
+// wants reports whether an attribute is kept, and has not been said under a
+// better name already.
+func (f *fields) wants(key string) (source, bool) {
 	src, ok := conventions[key]
 	if !ok {
-		if strings.HasPrefix(key, "db.query.parameter.") || strings.HasPrefix(key, "db.operation.parameter.") {
-			f.params = append(f.params, key+"="+text())
-		}
+		return source{}, strings.HasPrefix(key, "db.query.parameter.") || strings.HasPrefix(key, "db.operation.parameter.")
+	}
+	return src, f.values[src.slot] == "" || f.ranks[src.slot] > src.rank
+}
+
+// put notes an attribute that is wanted.
+func (f *fields) put(src source, key, text string) {
+	if src.slot == slotNone {
+		f.params = append(f.params, key+"="+text)
 		return
 	}
-	if f.values[src.slot] != "" && f.ranks[src.slot] <= src.rank {
-		return
+	f.values[src.slot], f.ranks[src.slot] = text, src.rank
+}
+
+func (f *fields) set(key, text string) {
+	if src, ok := f.wants(key); ok {
+		f.put(src, key, text)
 	}
-	f.values[src.slot], f.ranks[src.slot] = text(), src.rank
 }
 
 // resource is what all spans of one process share.
@@ -66,7 +76,8 @@ type builder struct {
 	statements map[queryText]statement
 	lists      map[string][]evidence.Attr
 	salt       [16]byte
-	span       fields // scratch
+	span       fields   // scratch
+	links      []string // scratch
 	scratch    []byte
 	untimed    int // spans dropped for want of a start or an end
 	misnamed   int // spans dropped for an id that is none

@@ -20,13 +20,13 @@ func spanOf(t *testing.T, attributes ...string) evidence.Span {
 		key, value, _ := strings.Cut(a, "=")
 		switch rest, isResource := strings.CutPrefix(key, "resource."); {
 		case isResource:
-			f.set(rest, func() string { return value })
+			f.set(rest, value)
 		case key == "kind":
 			raw.kind = spanKinds[value]
 		case key == "name":
 			raw.name = value
 		default:
-			b.span.set(key, func() string { return value })
+			b.span.set(key, value)
 		}
 	}
 	res := b.resource(f)
@@ -130,11 +130,11 @@ func TestSpanNames(t *testing.T) {
 func TestBuilderShares(t *testing.T) {
 	b := newBuilder()
 	var f fields
-	f.set("service.name", func() string { return "a" })
+	f.set("service.name", "a")
 	res := b.resource(f)
 	build := func(id string) evidence.Span {
 		b.span.reset()
-		b.span.set("http.route", func() string { return strings.Clone("/a") })
+		b.span.set("http.route", strings.Clone("/a"))
 		s, _ := b.build(&res, rawSpan{trace: "1", id: id, start: 1, end: 2, name: "x"})
 		return s
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +18,8 @@ import (
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
@@ -192,27 +193,27 @@ func TestJaegerProtocolsAgree(t *testing.T) {
 	w := evidence.Window{Start: start.Add(-time.Second), End: start.Add(time.Minute)}
 	want := awaitSpans(t, Config{URL: "grpc://" + jaeger.grpc}, w, 30*10)
 
-	for _, c := range []struct {
-		name, url string
-		open      func(*httpStore, *builder) store
-		unit      int64 // ns to which times are kept
-	}{
-		{"http v3", "http://" + jaeger.http, nil, 1},
-		{"http v1", "http://" + jaeger.http, func(h *httpStore, b *builder) store { return &jaegerV1{h, b} }, 1000},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			var got *evidence.Bundle
-			if c.open == nil {
-				got = collect(t, Config{URL: c.url}, w)
-			} else {
-				got = collectThrough(t, c.url, c.open, w)
+	t.Run("http v3", func(t *testing.T) {
+		got := collect(t, Config{URL: "http://" + jaeger.http}, w)
+		if protocol := got.Sources[0].Protocol; protocol != "Jaeger api_v3 over HTTP" {
+			t.Errorf("protocol %q", protocol)
+		}
+		sameSpans(t, got.Spans, want.Spans, 1)
+	})
+	t.Run("http v1", func(t *testing.T) {
+		got := collectThrough(t, w, func(b *builder, m *meter) store { return &jaegerV1{newHTTPStore(t, "http://"+jaeger.http, m), b} })
+		sameSpans(t, got.Spans, want.Spans, 1000) // it keeps µs
+	})
+	t.Run("grpc v2", func(t *testing.T) {
+		got := collectThrough(t, w, func(b *builder, m *meter) store {
+			conn, err := grpc.NewClient(jaeger.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
+			if err != nil {
+				t.Fatal(err)
 			}
-			if !strings.Contains(got.Sources[0].Protocol, "over HTTP") {
-				t.Errorf("protocol %q", got.Sources[0].Protocol)
-			}
-			sameSpans(t, got.Spans, want.Spans, c.unit)
+			return &jaegerGRPCv2{&grpcStore{conn: conn, timeout: 5 * time.Second, meter: m, builder: b}}
 		})
-	}
+		sameSpans(t, got.Spans, want.Spans, 1)
+	})
 }
 
 // awaitSpans collects until the store has everything.
@@ -230,12 +231,13 @@ func awaitSpans(t *testing.T, cfg Config, w evidence.Window, spans int) *evidenc
 }
 
 // collectThrough forces one protocol.
-func collectThrough(t *testing.T, address string, open func(*httpStore, *builder) store, w evidence.Window) *evidence.Bundle {
+func collectThrough(t *testing.T, w evidence.Window, open func(*builder, *meter) store) *evidence.Bundle {
 	t.Helper()
-	cfg := Config{URL: address}
+	cfg := Config{}
 	cfg.setDefaults()
 	b, m := newBuilder(), &meter{}
-	s := newSearch(&cfg, open(newHTTPStore(t, address, m), b), b, m)
+	s := newSearch(&cfg, open(b, m), b, m)
+	defer s.store.Close()
 	if err := s.run(context.Background(), w); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"path"
 	"strings"
 	"time"
 
@@ -49,15 +50,19 @@ func (rawCodec) Unmarshal(d mem.BufferSlice, v any) error {
 	return nil
 }
 
-// jaegerGRPC is Jaeger's gRPC api_v3. Its messages are few, so requests are
-// written field by field and answers read the same way, without generated code.
-type jaegerGRPC struct {
+// grpcStore is the gRPC side of Jaeger's stores. Their messages are few, so
+// requests are written field by field and answers read the same way, without
+// generated code.
+type grpcStore struct {
 	conn    *grpc.ClientConn
 	headers metadata.MD
 	timeout time.Duration
 	meter   *meter
 	builder *builder
 }
+
+// jaegerGRPC is Jaeger's gRPC api_v3: OTLP in protobuf.
+type jaegerGRPC struct{ *grpcStore }
 
 const queryServiceV3 = "/jaeger.api_v3.QueryService/"
 
@@ -74,12 +79,19 @@ func openGRPC(ctx context.Context, target *url.URL, cfg *Config, b *builder, m *
 	if err != nil {
 		return nil, errors.New("prepare the gRPC connection: the address cannot be used")
 	}
-	s := &jaegerGRPC{conn: conn, headers: headers, timeout: cfg.Timeout, meter: m, builder: b}
-	if _, err := s.Services(ctx); err != nil {
-		conn.Close()
-		return nil, err
+	g := &grpcStore{conn: conn, headers: headers, timeout: cfg.Timeout, meter: m, builder: b}
+	var errs []error
+	for _, s := range []store{&jaegerGRPC{g}, &jaegerGRPCv2{g}} {
+		_, err := s.Services(ctx)
+		if err == nil {
+			return s, nil
+		}
+		if errs = append(errs, err); status.Code(err) != codes.Unimplemented {
+			break
+		}
 	}
-	return s, nil
+	conn.Close()
+	return nil, errs[0]
 }
 
 func transport(scheme string, cfg *Config) (credentials.TransportCredentials, error) {
@@ -141,14 +153,41 @@ func secret(value, file string) (string, error) {
 }
 
 func (s *jaegerGRPC) Protocol() string { return "Jaeger api_v3 over gRPC" }
-func (s *jaegerGRPC) Close()           { s.conn.Close() }
+func (s *grpcStore) Close()            { s.conn.Close() }
 
 func (s *jaegerGRPC) Services(ctx context.Context) ([]string, error) {
+	return s.services(ctx, queryServiceV3)
+}
+
+func (s *jaegerGRPC) Operations(ctx context.Context, service string) ([]operation, error) {
+	return s.operations(ctx, queryServiceV3, service, 1)
+}
+
+func (s *jaegerGRPC) Search(ctx context.Context, q query) ([]evidence.Span, error) {
+	var spans []evidence.Span
+	err := s.call(ctx, queryServiceV3+"FindTraces", appendMessage(nil, 1, q.proto()), func(message []byte) error {
+		more, err := s.builder.otlpProto(message)
+		spans = append(spans, more...)
+		return err
+	})
+	return found404(spans, err)
+}
+
+// found404 takes NOT_FOUND for what it means here: nothing matched.
+func found404(spans []evidence.Span, err error) ([]evidence.Span, error) {
+	if status.Code(err) == codes.NotFound {
+		return nil, nil
+	}
+	return spans, err
+}
+
+// services reads GetServicesResponse: names in field 1.
+func (s *grpcStore) services(ctx context.Context, api string) ([]string, error) {
 	var services []string
-	err := s.call(ctx, "GetServices", nil, func(message []byte) error {
-		return eachField(message, func(n protowire.Number, value []byte) error {
-			if n == 1 {
-				services = append(services, string(value))
+	err := s.call(ctx, api+"GetServices", nil, func(message []byte) error {
+		return eachField(string(message), func(f wireField) error {
+			if f.id == 1 {
+				services = append(services, f.text)
 			}
 			return nil
 		})
@@ -156,17 +195,21 @@ func (s *jaegerGRPC) Services(ctx context.Context) ([]string, error) {
 	return services, err
 }
 
-func (s *jaegerGRPC) Operations(ctx context.Context, service string) ([]operation, error) {
+// operations reads GetOperationsResponse: in field at, a name 1 and a kind 2.
+func (s *grpcStore) operations(ctx context.Context, api, service string, at protowire.Number) ([]operation, error) {
 	var out []operation
-	err := s.call(ctx, "GetOperations", appendString(nil, 1, service), func(message []byte) error {
-		return eachField(message, func(n protowire.Number, value []byte) error {
+	err := s.call(ctx, api+"GetOperations", appendString(nil, 1, service), func(message []byte) error {
+		return eachField(string(message), func(f wireField) error {
+			if f.id != at {
+				return nil
+			}
 			var o operation
-			err := eachField(value, func(n protowire.Number, value []byte) error {
-				switch n {
+			err := eachField(f.text, func(part wireField) error {
+				switch part.id {
 				case 1:
-					o.name = string(value)
+					o.name = part.text
 				case 2:
-					o.kind = string(value)
+					o.kind = part.text
 				}
 				return nil
 			})
@@ -175,19 +218,6 @@ func (s *jaegerGRPC) Operations(ctx context.Context, service string) ([]operatio
 		})
 	})
 	return out, err
-}
-
-func (s *jaegerGRPC) Search(ctx context.Context, q query) ([]evidence.Span, error) {
-	var spans []evidence.Span
-	err := s.call(ctx, "FindTraces", appendMessage(nil, 1, q.proto()), func(message []byte) error {
-		more, err := s.builder.otlpProto(message)
-		spans = append(spans, more...)
-		return err
-	})
-	if status.Code(err) == codes.NotFound {
-		return nil, nil
-	}
-	return spans, err
 }
 
 // proto writes TraceQueryParameters: service 1, operation 2, start 4 and 5,
@@ -223,49 +253,22 @@ func appendMessage(b []byte, n protowire.Number, m []byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(b, n, protowire.BytesType), m)
 }
 
-// eachField hands over the length-delimited fields of a message.
-func eachField(message []byte, visit func(protowire.Number, []byte) error) error {
-	for len(message) > 0 {
-		number, kind, n := protowire.ConsumeTag(message)
-		if n < 0 {
-			return fmt.Errorf("decode protobuf: %w", protowire.ParseError(n))
-		}
-		message = message[n:]
-		if kind != protowire.BytesType {
-			if n = protowire.ConsumeFieldValue(number, kind, message); n < 0 {
-				return fmt.Errorf("decode protobuf: %w", protowire.ParseError(n))
-			}
-			message = message[n:]
-			continue
-		}
-		value, n := protowire.ConsumeBytes(message)
-		if n < 0 {
-			return fmt.Errorf("decode protobuf: %w", protowire.ParseError(n))
-		}
-		if err := visit(number, value); err != nil {
-			return err
-		}
-		message = message[n:]
-	}
-	return nil
-}
-
 // call sends one request and hands over every message of the answer. All
 // methods are called as streams: a unary answer is a stream of one.
-func (s *jaegerGRPC) call(ctx context.Context, method string, request []byte, each func([]byte) error) error {
+func (s *grpcStore) call(ctx context.Context, method string, request []byte, each func([]byte) error) error {
 	err := s.meter.polite(ctx, s.timeout, func(ctx context.Context) error {
 		return s.stream(metadata.NewOutgoingContext(ctx, s.headers), method, request, each)
 	})
 	if err != nil {
-		return fmt.Errorf("call %s: %w", method, grpcError(err))
+		return fmt.Errorf("call %s: %w", path.Base(method), grpcError(err))
 	}
 	return nil
 }
 
-func (s *jaegerGRPC) stream(ctx context.Context, method string, request []byte, each func([]byte) error) error {
+func (s *grpcStore) stream(ctx context.Context, method string, request []byte, each func([]byte) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends a stream that is left early
-	stream, err := s.conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, queryServiceV3+method,
+	stream, err := s.conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, method,
 		grpc.ForceCodecV2(rawCodec{}), grpc.MaxCallRecvMsgSize(maxMessage))
 	if err != nil {
 		return err
@@ -309,7 +312,7 @@ func grpcError(err error) error {
 	case codes.Unauthenticated, codes.PermissionDenied:
 		return status.Errorf(st.Code(), "the server refuses access; check credentials and tenant")
 	case codes.Unimplemented:
-		return status.Errorf(st.Code(), "the server does not know Jaeger api_v3")
+		return status.Errorf(st.Code(), "the server does not know this call of Jaeger")
 	case codes.Unavailable:
 		return fmt.Errorf("cannot reach the server: %w", status.Error(st.Code(), clean(st.Message(), 200)))
 	}

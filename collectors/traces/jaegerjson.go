@@ -121,7 +121,7 @@ func (b *builder) jaegerTrace(spans []evidence.Span, t *jaegerTrace) []evidence.
 func (b *builder) jaegerProcess(p jaegerProcess) *resource {
 	var f fields
 	setTags(&f, p.Tags)
-	f.set("service.name", func() string { return p.Service })
+	f.set("service.name", p.Service)
 	res := b.resource(f)
 	return &res
 }
@@ -160,7 +160,9 @@ func sameID(a, b string) bool {
 
 func setTags(f *fields, tags []jaegerTag) {
 	for _, t := range tags {
-		f.set(t.Key, func() string { return tagText(t.Value) })
+		if src, ok := f.wants(t.Key); ok {
+			f.put(src, t.Key, tagText(t.Value))
+		}
 	}
 }
 

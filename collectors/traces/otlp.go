@@ -3,23 +3,13 @@ package traces
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
-
-// otlpProto reads one TracesData or ExportTraceServiceRequest; both have their
-// resource spans in field 1.
-func (b *builder) otlpProto(message []byte) ([]evidence.Span, error) {
-	var decoder ptrace.ProtoUnmarshaler
-	td, err := decoder.UnmarshalTraces(message)
-	if err != nil {
-		return nil, fmt.Errorf("decode OTLP protobuf: %w", err)
-	}
-	return b.otlp(td), nil
-}
 
 // otlpJSON reads one OTLP/JSON document, bare or in Jaeger's {"result": ...}.
 func (b *builder) otlpJSON(document []byte) ([]evidence.Span, error) {
@@ -86,8 +76,25 @@ func (r *rawSpan) follow(trace pcommon.TraceID, links ptrace.SpanLinkSlice) {
 
 func setAll(f *fields, attributes pcommon.Map) {
 	for key, value := range attributes.All() {
-		f.set(key, value.AsString)
+		if src, ok := f.wants(key); ok {
+			f.put(src, key, valueText(value))
+		}
 	}
+}
+
+// valueText is as anyValue.
+func valueText(v pcommon.Value) string {
+	switch v.Type() {
+	case pcommon.ValueTypeStr:
+		return v.Str()
+	case pcommon.ValueTypeBool:
+		return strconv.FormatBool(v.Bool())
+	case pcommon.ValueTypeInt:
+		return strconv.FormatInt(v.Int(), 10)
+	case pcommon.ValueTypeDouble:
+		return floatText(v.Double())
+	}
+	return ""
 }
 
 func spanKind(n int32) evidence.SpanKind {

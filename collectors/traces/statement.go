@@ -56,9 +56,9 @@ func (b *builder) statement(q queryText) statement {
 
 func (b *builder) sql(text string) (st statement) {
 	st.text, st.key = evidence.NormalizeSQL(text)
-	st.verb = evidence.SQLVerb(text)
+	st.verb = strings.Clone(evidence.SQLVerb(text)) // a view of text would keep its whole message
 	if tables := evidence.SQLTables(text); len(tables) == 1 {
-		st.table = tables[0]
+		st.table = strings.Clone(tables[0])
 	}
 	if literals := evidence.SQLLiterals(text); len(literals) > 0 {
 		st.params = b.hash(literals...)
@@ -81,7 +81,7 @@ func (b *builder) command(text string) (st statement) {
 	if len(words) == 0 || !commandWord.MatchString(words[0]) {
 		st.text = "?"
 	} else {
-		st.verb = strings.ToUpper(words[0])
+		st.verb = strings.Clone(strings.ToUpper(words[0]))
 		st.text = strings.ToLower(words[0])
 		if len(words) > 1 {
 			st.text += " " + keyPrefix.FindString(words[1]) + "?"

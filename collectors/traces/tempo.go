@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
@@ -104,11 +102,11 @@ func (s *tempo) trace(ctx context.Context, id string, w evidence.Window) ([]evid
 		return nil, err
 	}
 	var spans []evidence.Span
-	err = eachField(body, func(n protowire.Number, value []byte) error {
-		if n != 1 { // 2 and 3 tell how complete it is
+	err = eachField(string(body), func(f wireField) error {
+		if f.id != 1 { // 2 and 3 tell how complete it is
 			return nil
 		}
-		more, err := s.builder.otlpProto(value)
+		more, err := s.builder.otlpProto([]byte(f.text))
 		spans = append(spans, more...)
 		return err
 	})

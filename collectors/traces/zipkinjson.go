@@ -71,14 +71,14 @@ func (b *builder) zipkinSpan(s *zipkinSpan) (evidence.Span, bool) {
 	raw.kind = spanKinds[strings.ToLower(s.Kind)]
 	raw.failed = s.Tags["error"] != "" && s.Tags["error"] != "false"
 	var f fields
-	f.set("service.name", func() string { return s.Local.Service })
-	f.set("host.name", func() string { return s.Local.IPv4 })
+	f.set("service.name", s.Local.Service)
+	f.set("host.name", s.Local.IPv4)
 	res := b.resource(f)
 	b.span.reset()
 	for key, value := range s.Tags { // keys are distinct, ranks settle the rest
-		b.span.set(key, func() string { return value })
+		b.span.set(key, value)
 	}
-	b.span.set("peer.service", func() string { return s.Remote.Service })
+	b.span.set("peer.service", s.Remote.Service)
 	return b.build(&res, raw)
 }
 
