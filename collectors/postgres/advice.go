@@ -14,21 +14,37 @@ import (
 
 // A statement reads like one that lacks an index when it is called often,
 // touches many blocks for few rows, and its time matters. The values are of
-// one measured server; the planner's answer is what decides afterwards.
+// one measured server. Where the planner can be asked, it decides, and the
+// statement need not look quite as bad.
 const (
-	adviceCalls        = 20
-	adviceBlocksCall   = 1000
-	adviceBlocksRow    = 100
-	adviceShare        = 0.05  // of the executor time of all statements
-	adviceTableRows    = 10000 // smaller tables are as well read whole
-	adviceReadsCall    = 1000  // rows read in sequence a call, where no plan can be had
-	adviceMinCost      = 100   // a plan cheaper than that is left alone
-	adviceCostRatio    = 0.5   // an index, or one more column, must at least halve the cost
+	adviceCalls       = 20
+	adviceShare       = 0.05  // of the executor time of all statements
+	adviceTableRows   = 10000 // smaller tables are as well read whole
+	adviceMinCost     = 100   // a plan cheaper than that is left alone
+	adviceCostRatio   = 0.5   // the index must at least halve the cost
+	adviceColumnRatio = 1.0 / 3
+
 	maxAdviceQueries   = 10
 	maxAdviceCols      = 3
 	maxAdviceTables    = 3
 	bytesPerIndexEntry = 20 // tuple header, line pointer, alignment
 )
+
+// suspicion is how bad a statement must look.
+type suspicion struct {
+	blocksCall, blocksRow float64
+	readsCall             float64 // rows that its table's sequential scans read a call
+}
+
+var (
+	verifiable = suspicion{blocksCall: 200, blocksRow: 20}
+	guessed    = suspicion{blocksCall: 1000, blocksRow: 100, readsCall: 1000}
+)
+
+func (s suspicion) falls(st evidence.Statement) bool {
+	blocks := st.BlocksPerCall()
+	return blocks >= s.blocksCall && blocks/max(st.Rows/max(st.Calls, 1), 1) >= s.blocksRow
+}
 
 // advisor looks for the index that statements lack.
 type advisor struct {
@@ -84,8 +100,7 @@ func (a *account) suspects() (out []evidence.Statement) {
 		}
 	}
 	for _, st := range a.pg.Statements {
-		blocks, rowsCall := st.BlocksPerCall(), st.Rows/max(st.Calls, 1)
-		if st.Calls >= adviceCalls && blocks >= adviceBlocksCall && blocks/max(rowsCall, 1) >= adviceBlocksRow && st.Exec >= adviceShare*total {
+		if st.Calls >= adviceCalls && st.Exec >= adviceShare*total && verifiable.falls(st) {
 			out = append(out, st)
 		}
 	}
@@ -172,7 +187,7 @@ func columnSets(equal, last []string) (out [][]string) {
 func (v *advisor) exists(c candidate) bool {
 	return slices.ContainsFunc(v.account.pg.Indexes, func(i evidence.PGIndex) bool {
 		return i.Table == c.relation.Name && i.Valid && !i.Partial && i.Method == "btree" &&
-			len(i.Columns) >= len(c.columns) && slices.EqualFunc(i.Columns[:len(c.columns)], c.columns, sameName)
+			len(i.Columns) >= len(c.columns) && slices.Equal(i.Columns[:len(c.columns)], c.columns)
 	})
 }
 
@@ -180,9 +195,12 @@ func (v *advisor) exists(c candidate) bool {
 // with the reason why the planner was not asked. The table's own counters have
 // to speak for it.
 func (v *advisor) unverified(st evidence.Statement, candidates []candidate, why string) []evidence.IndexAdvice {
+	if !guessed.falls(st) {
+		return nil
+	}
 	for _, c := range slices.Backward(candidates) {
 		i := slices.IndexFunc(v.account.pg.Tables, func(t evidence.PGTable) bool { return t.Name == c.relation.Name })
-		if i < 0 || v.account.pg.Tables[i].SeqRead < adviceReadsCall*st.Calls {
+		if i < 0 || v.account.pg.Tables[i].SeqRead < guessed.readsCall*st.Calls {
 			continue
 		}
 		return []evidence.IndexAdvice{{
@@ -198,21 +216,11 @@ func (v *advisor) unverified(st evidence.Statement, candidates []candidate, why 
 func (c candidate) bytes() float64 {
 	width := float64(bytesPerIndexEntry)
 	for i, name := range c.relation.Columns {
-		if slices.ContainsFunc(c.columns, func(o string) bool { return sameName(name, o) }) {
+		if slices.Contains(c.columns, name) {
 			width += c.relation.Widths[i]
 		}
 	}
 	return c.relation.Tuples * width / 0.9
-}
-
-// sameName compares a name of the catalogue with one as SQL writes it.
-func sameName(catalogue, written string) bool { return catalogue == unquote(written) }
-
-func unquote(name string) string {
-	if len(name) >= 2 && name[0] == '"' && name[len(name)-1] == '"' {
-		return strings.ReplaceAll(name[1:len(name)-1], `""`, `"`)
-	}
-	return name
 }
 
 // relation is what the catalogue says of a table that a statement names.
@@ -262,7 +270,7 @@ func owner(q query, relations []relation, p predicate) string {
 		if p.Qualifier != "" && q.Aliases[p.Qualifier] != r.Written {
 			continue
 		}
-		if !slices.ContainsFunc(r.Columns, func(c string) bool { return sameName(c, p.Column) }) {
+		if !slices.Contains(r.Columns, p.Column) {
 			continue
 		}
 		if found != "" {

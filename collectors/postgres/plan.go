@@ -35,10 +35,11 @@ func (p *plan) any(is func(*plan) bool) bool {
 	return false
 }
 
-// scans reports whether the plan reads a table whole and throws rows away.
+// scans reports whether the plan reads more of a table than it needs: all of
+// it, or rows that a filter throws away.
 func (p *plan) scans(r relation) bool {
 	return p.any(func(n *plan) bool {
-		return n.Node == "Seq Scan" && n.Table == r.Bare && n.Schema == r.Schema
+		return n.Table == r.Bare && n.Schema == r.Schema && (n.Node == "Seq Scan" || n.Filter != "")
 	})
 }
 
@@ -106,8 +107,8 @@ func (v *advisor) verify(ctx context.Context, st evidence.Statement, candidates 
 	return found, why, err
 }
 
-// best is the cheapest of the candidates; one with more columns has to halve
-// the cost once more.
+// best is the cheapest of the candidates; one with more columns, which cost
+// every write, has to save two thirds of what is left.
 func (v *advisor) best(ctx context.Context, p *planner, st evidence.Statement, before plan, candidates []candidate) (found []evidence.IndexAdvice) {
 	cost, width := before.Cost, 0
 	limit := adviceCostRatio * before.Cost
@@ -120,7 +121,7 @@ func (v *advisor) best(ctx context.Context, p *planner, st evidence.Statement, b
 			continue
 		}
 		if len(c.columns) > width && width > 0 {
-			limit = adviceCostRatio * cost
+			limit = adviceColumnRatio * cost
 		}
 		if after.Cost > limit || after.Cost >= cost {
 			continue

@@ -9,7 +9,7 @@ import (
 // predicate is a comparison of a column that an index could serve.
 type predicate struct {
 	Qualifier string // alias or table, "" where none is written
-	Column    string
+	Column    string // as the catalogue spells it
 	Kind      predicateKind
 }
 
@@ -231,10 +231,10 @@ func (r *reader) condition(t string) {
 		next += 2
 	}
 	kind, known := comparisons[r.at(next)]
-	if !known || !isName(p.Column) || r.at(next) == "=" && !r.endsOperand(next+1) {
+	if !known || !isName(p.Column) || keywords[p.Column] || r.at(next) == "=" && !r.endsOperand(next+1) {
 		return
 	}
-	p.Kind = kind
+	p.Kind, p.Column = kind, unquote(p.Column)
 	r.query.Predicates = append(r.query.Predicates, p)
 	r.joined(next)
 }
@@ -256,7 +256,7 @@ func (r *reader) joined(op int) {
 	if r.at(op) != "=" || r.at(op+2) != "." || !isName(r.at(op+1)) || !isName(r.at(op+3)) || r.at(op+4) == "(" {
 		return
 	}
-	r.query.Predicates = append(r.query.Predicates, predicate{Qualifier: r.at(op + 1), Column: r.at(op + 3), Kind: equality})
+	r.query.Predicates = append(r.query.Predicates, predicate{Qualifier: r.at(op + 1), Column: unquote(r.at(op + 3)), Kind: equality})
 }
 
 // ordering takes the first plain column of ORDER BY at the outermost level.
@@ -268,6 +268,7 @@ func (r *reader) ordering(t string) {
 	if r.at(r.pos+1) == "." {
 		p.Qualifier, p.Column = t, r.at(r.pos+2)
 	}
+	p.Column = unquote(p.Column)
 	r.query.Predicates = append(r.query.Predicates, p)
 }
 
@@ -280,4 +281,11 @@ func (q *query) of(kind predicateKind, table string, resolve func(predicate) str
 		}
 	}
 	return out
+}
+
+func unquote(name string) string {
+	if len(name) >= 2 && name[0] == '"' && name[len(name)-1] == '"' {
+		return strings.ReplaceAll(name[1:len(name)-1], `""`, `"`)
+	}
+	return name
 }

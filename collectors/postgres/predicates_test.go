@@ -27,7 +27,7 @@ func TestParseQuery(t *testing.T) {
 		{"select count(*) filter (where a = $1) from t where b = $2", "t:t", "b="},
 		{"select * from t where id in (select t_id from u where v = $1)", "t:t u:u", "id= v="},
 		{"select * from t where exists (select $2 from u where u.t_id = t.id) order by made", "t:t u:u", "u.t_id= t.id= made^"},
-		{`select * from "Orders" where "Customer" = $1`, `"Orders":"Orders"`, `"Customer"=`},
+		{`select * from "Orders" where "Customer" = $1`, `"Orders":"Orders"`, `Customer=`},
 		{"select * from t where (a = $1 and b = $2)", "t:t", "a= b="},
 		{"select * from t where a = $1 for update of t", "t:t", "a="},
 		{"insert into t (a, b) values ($1, $2) on conflict (a) do update set b = $3", "", ""},
