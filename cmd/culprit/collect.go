@@ -42,6 +42,9 @@ func (a *app) collectPast(ctx context.Context, sources *sourceFlags, flags *wind
 	if err := sources.resolve(); err != nil {
 		return nil, usage(err)
 	}
+	if !flags.given() && sources.tracesFilesAlone() {
+		return a.collectFiles(ctx, sources, flags)
+	}
 	w, err := flags.window(a.now())
 	if err != nil {
 		return nil, usage(err)
@@ -50,6 +53,29 @@ func (a *app) collectPast(ctx context.Context, sources *sourceFlags, flags *wind
 	if err != nil {
 		return nil, usage(err)
 	}
+	b, err := a.collectWindow(ctx, sources, w)
+	if b != nil {
+		b.Baseline = baseline
+	}
+	return b, err
+}
+
+// collectFiles takes the window from the traces themselves.
+func (a *app) collectFiles(ctx context.Context, sources *sourceFlags, flags *windowFlags) (*evidence.Bundle, error) {
+	b, err := a.collectWindow(ctx, sources, evidence.Window{})
+	if b == nil || len(b.Spans) == 0 {
+		return nil, cmp.Or(err, failed(errors.New("the files hold no spans")))
+	}
+	b.Window = windowOfSpans(b.Spans)
+	baseline, wrong := flags.baselineIn(b.Window)
+	if wrong != nil {
+		return nil, usage(wrong)
+	}
+	b.Baseline = baseline
+	return b, err
+}
+
+func (a *app) collectWindow(ctx context.Context, sources *sourceFlags, w evidence.Window) (*evidence.Bundle, error) {
 	p := a.newProgress()
 	cs, err := sources.collectors(p.Report, false)
 	if err != nil {
@@ -60,7 +86,7 @@ func (a *app) collectPast(ctx context.Context, sources *sourceFlags, flags *wind
 	ctx, cancel := watch.cancelling(ctx)
 	defer cancel()
 	b, err := collectors.Collect(ctx, w, cs, collectors.Options{Timeout: sources.timeout, Progress: p.Report})
-	b.Version, b.Baseline = a.version, baseline
+	b.Version = a.version
 	if watch.interrupted() {
 		return b, errInterrupted
 	}

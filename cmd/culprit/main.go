@@ -3,7 +3,7 @@
 // together: sources to collectors, evidence to analyzers, findings to rules,
 // the judgement to formats.
 //
-// It never measures, judges or renders anything itself. The result goes to
+// It never measures, judges or draws a report itself. The result goes to
 // stdout alone; progress and one-line errors go to stderr.
 package main
 
@@ -74,6 +74,7 @@ func (a *app) root() *cobra.Command {
 	}
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.AddCommand(a.runCommand(), a.collectCommand(), a.analyzeCommand(), a.reportCommand(), a.checkCommand(), a.rulesCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.collectCommand(), a.analyzeCommand(), a.reportCommand(),
+		a.traceCommand(), a.checkCommand(), a.rulesCommand(), a.versionCommand())
 	return root
 }

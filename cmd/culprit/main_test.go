@@ -127,6 +127,9 @@ func TestUsageErrors(t *testing.T) {
 		"no such config":     {"analyze --since 5m --config /no/such.yaml", "/no/such.yaml"},
 		"report of nothing":  {"report /no/such.json", "/no/such.json"},
 		"report of rubbish":  {"report " + file, file},
+		"trace of nothing":   {"trace", "which traces?"},
+		"trace of no id":     {"trace xyz --bundle " + file, "not hexadecimal"},
+		"trace in no format": {"trace --format html --bundle " + file, `"html"`},
 		"report format":      {"report --format nope x", `"nope"`},
 		"rule of no name":    {"rules explain nope", `no rule is called "nope"`},
 	} {
@@ -226,7 +229,7 @@ func TestHostileSources(t *testing.T) {
 				secret := strings.Replace(address, "http://", "http://user:"+canary+"@", 1) + "/?token=" + canary
 				o := culprit(t, "analyze", "--"+source, secret, "--since", "5m", "--timeout", "1500ms")
 				o.wantError(t, exitFailed, "no source could be read: "+source)
-				if !strings.Contains(o.stdout, "emedy") || !strings.Contains(o.stdout, "failed") {
+				if !strings.Contains(o.stdout, "would make it visible |") || !strings.Contains(o.stdout, "failed") {
 					t.Errorf("the report names no gap with a remedy:\n%s", o.stdout)
 				}
 			})
@@ -334,6 +337,20 @@ func TestStrict(t *testing.T) {
 	if !strings.HasPrefix(o.stdout, "# ") {
 		t.Errorf("no report before the exit: %q", o.stdout)
 	}
+}
+
+// Files of traces say themselves when they are from.
+func TestTracesFileAlone(t *testing.T) {
+	path := write(t, "t.json", `{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"web"}}]},"scopeSpans":[{"spans":[{"traceId":"0102030405060708090a0b0c0d0e0f10","spanId":"0102030405060708","name":"GET /a","kind":2,"startTimeUnixNano":"1700000000100000000","endTimeUnixNano":"1700000000350000000"}]}]}]}`)
+	o := culprit(t, "analyze", "--traces-file", path)
+	if o.code != exitOK || !strings.Contains(o.stdout, "2023-11-14 22:13:20") {
+		t.Errorf("exit code %d, stderr %q, stdout %.400s", o.code, o.stderr, o.stdout)
+	}
+	o = culprit(t, "trace", "--traces-file", path, "0102030405060708090a0b0c0d0e0f10")
+	if o.code != exitOK || !strings.Contains(o.stdout, "250.000 ms") || !strings.Contains(o.stdout, "web GET /a") {
+		t.Errorf("exit code %d, stderr %q, stdout %q", o.code, o.stderr, o.stdout)
+	}
+	culprit(t, "trace", "--traces-file", path, "ff").wantError(t, exitUsage, "no such trace")
 }
 
 // The first interrupt ends the load, and what ran is reported.

@@ -75,6 +75,15 @@ func (s *sourceFlags) named() bool {
 		c.Postgres.DSN != "" || c.Postgres.DSNFile != "" || c.Postgres.DSNEnv != ""
 }
 
+// tracesFilesAlone reports whether files of traces are the only sources: they
+// say themselves when they are from.
+func (s *sourceFlags) tracesFilesAlone() bool {
+	alone := *s.settings
+	alone.Traces.Files = nil
+	rest := sourceFlags{settings: &alone}
+	return len(s.settings.Traces.Files) > 0 && !rest.named()
+}
+
 var errNoSource = errors.New("no source: give --prometheus, --traces, --postgres or --config")
 
 // collectors makes a collector for every source that is named. listen adds
@@ -117,5 +126,11 @@ func (s *sourceFlags) addTraces(add func(collectors.Collector, error), progress 
 	if t.URL != "" {
 		base.URL = t.URL
 		add(traces.New(base))
+	}
+	for _, path := range t.Files {
+		add(traces.NewFile(path, base))
+	}
+	if listen && t.OTLPListen != "" {
+		add(traces.NewReceiver(t.OTLPListen, base))
 	}
 }

@@ -90,3 +90,16 @@ func parseTime(flag, s string) (time.Time, error) {
 	}
 	return time.UnixMilli(int64(math.Round(seconds * 1000))).UTC(), nil
 }
+
+// windowOfSpans is from the first start to the last end of at least one span,
+// in whole seconds.
+func windowOfSpans(spans []evidence.Span) evidence.Window {
+	first, last := spans[0].Start, spans[0].End
+	for i := range spans {
+		first, last = min(first, spans[i].Start), max(last, spans[i].End)
+	}
+	return evidence.Window{
+		Start: time.Unix(0, first).UTC().Truncate(time.Second),
+		End:   time.Unix(0, last).UTC().Truncate(time.Second).Add(time.Second),
+	}
+}

@@ -4,6 +4,7 @@
 // LAB_SUMMARY, if that is set.
 import http from 'k6/http';
 import exec from 'k6/execution';
+import { sleep } from 'k6';
 
 const base = __ENV.LAB_BASE_URL;
 const load = JSON.parse(__ENV.LAB_LOAD);
@@ -42,7 +43,7 @@ export const options = {
     executor: 'ramping-arrival-rate',
     startRate: Math.max(1, Math.round(rate / 10)),
     timeUnit: '1s',
-    preAllocatedVUs: Math.ceil(rate) + 5,
+    preAllocatedVUs: Math.ceil(rate) * 2 + 5,
     maxVUs: Math.ceil(rate) * 10 + 50,
     stages: [{ duration: `${load.ramp_s}s`, target: rate }, { duration: `${load.plateau_s}s`, target: rate }],
     gracefulStop: '10s',
@@ -56,7 +57,12 @@ export const options = {
   discardResponseBodies: true,
 };
 
+// The executor starts iterations evenly, as if customers came by appointment.
+// A random wait makes them come as customers do, now and then several at once.
+const jitter = 0.5;
+
 export function visit() {
+  sleep(Math.random() * jitter);
   const ramped = Date.now() - exec.scenario.startTime >= load.ramp_s * 1000;
   const route = __ENV.ROUTE;
   const headers = Object.assign({ 'X-Request-Id': `${exec.scenario.name}-${exec.vu.idInTest}-${exec.vu.iterationInInstance}` }, json);

@@ -111,8 +111,8 @@ func StandardLoad() Load {
 	return Load{Ramp: 15 * time.Second, Plateau: 45 * time.Second, Rates: map[string]float64{
 		"GET /products/{id}": 30,
 		"GET /products":      15,
-		"GET /orders":        15,
-		"POST /orders":       10,
+		"GET /orders":        12,
+		"POST /orders":       16,
 		"POST /events":       4,
 	}}
 }

@@ -3,6 +3,7 @@ package servers
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -12,15 +13,23 @@ import (
 	"time"
 )
 
-// freePort asks the kernel for a free port of the loopback interface. Another
-// program may take it before the server does: hence owns.
+// Ports are taken from below the range from which the kernel gives ports to
+// outgoing connections, 32768 and up: there a port that was free a moment ago
+// soon is not.
+const firstPort, lastPort = 18000, 31999
+
+// freePort finds a port of the loopback interface that nobody listens on.
+// Another program may take it before the server does: hence owns.
 func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
+	for range 100 {
+		port := firstPort + rand.IntN(lastPort-firstPort+1)
+		listener, err := net.Listen("tcp", address(port))
+		if err != nil {
+			continue
+		}
+		return port, listener.Close()
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+	return 0, fmt.Errorf("no free port found between %d and %d", firstPort, lastPort)
 }
 
 // answering waits until the process answers on url with a status below 400,

@@ -12,7 +12,7 @@ SELECT n, 1 + n * 7919 % 20000, 1 + n * 31 % 5, timestamptz '2026-01-01' + n * i
 FROM generate_series(1::bigint, 200000) n;
 
 INSERT INTO orders (customer_id, status, cents, created_at, note)
-SELECT 1 + n * 7919 % 5000, 'paid', 1000 + n % 5000, timestamptz '2026-01-01' + n * interval '1 minute', repeat('Leave it at the door. ', 6)
+SELECT 1 + n * 7919 % 5000, 'paid', 1000 + n % 5000, timestamptz '2026-01-01' + n * interval '1 minute', repeat('Leave it at the door. ', 2)
 FROM generate_series(1::bigint, 200000) n;
 
 INSERT INTO order_items

@@ -1,0 +1,46 @@
+# make demo shows the main job, make test runs every check that needs no long
+# load, make lab plants every fault live and prints the scoreboard.
+
+SHELL := /bin/bash
+GO    ?= go
+OUT   ?= out
+LAB   := cd testdata/lab && $(GO) run .
+
+.DEFAULT_GOAL := build
+.PHONY: build test doctor lab demo bench fmt vet lint clean
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/culprit ./cmd/culprit
+
+# Installs what the integration tests need, or names it; where something is
+# missing the tests that need it skip and say so, and fail when CI=true.
+test: vet
+	-$(LAB) doctor --fix
+	$(GO) test ./...
+	cd testdata/lab && $(GO) test ./...
+
+doctor:
+	$(LAB) doctor
+
+lab: build
+	$(LAB) --culprit $(CURDIR)/bin/culprit -o $(abspath $(OUT))/lab matrix
+
+demo: build
+	@cmd/culprit/demo.sh bin/culprit $(abspath $(OUT))/demo
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fmt:
+	gofmt -l -w $$(git ls-files '*.go')
+
+vet:
+	$(GO) vet ./...
+	cd testdata/lab && $(GO) vet ./...
+
+lint: vet
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "not gofmt-ed: $$unformatted"; exit 1; fi
+	$(GO) test ./cmd/culprit -run 'ImportPlan|TopLevel|FolderNames|Sizes'
+
+clean:
+	rm -rf bin $(OUT)
