@@ -197,25 +197,3 @@ func (t *Trace) serial(calls []int32) float64 {
 	}
 	return float64(n) / float64(len(calls)-1)
 }
-
-// onPath is the time that the critical path below a span spends in some of
-// the spans under it, in ns.
-func (t *Trace) onPath(below int32, spans []int32) int64 {
-	within := make(map[int32]bool, len(spans))
-	for _, i := range spans {
-		within[i] = true
-	}
-	var sum int64
-	for _, g := range t.PathOf(below) {
-		for at := g.Span; at >= 0; at = t.Parent[at] {
-			if within[at] {
-				sum += g.End - g.Start
-				break
-			}
-			if at == below {
-				break
-			}
-		}
-	}
-	return sum
-}

@@ -32,6 +32,7 @@ type Trace struct {
 	server []int32 // nearest enclosing entry of the span's own service, itself included
 	owned  bool    // Spans is a private copy
 
+	held    []int64     // by span: ns on the critical path, with what is below
 	entries []entry     // where requests enter services, parents first
 	called  []call      // every call, by start
 	groups  []callGroup // the calls by request and callee
@@ -72,6 +73,7 @@ func BuildTraces(b *evidence.Bundle) []*Trace {
 	}
 	alignClocks(traces)
 	for _, t := range traces {
+		t.held = t.holdUps()
 		t.findEntries()
 		t.called = t.findCalls()
 		t.groups = t.groupCalls()
