@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
@@ -125,11 +126,15 @@ func commandOf(s *evidence.Span) string {
 	return strings.ToLower(cmp.Or(s.Attr(evidence.AttrDBOperation), statement, name))
 }
 
-// keyPrefix is what is known of the key: "product:?" of "get product:?".
+// keyPrefix is the leading word of the key, a name by convention: "product" of
+// "get product:?"; "" where none is known.
 func keyPrefix(s *evidence.Span) string {
 	_, key, _ := strings.Cut(s.Attr(evidence.AttrDBQuery), " ")
-	key, _, _ = strings.Cut(key, " ")
-	return key
+	end := strings.IndexFunc(key, func(r rune) bool { return !unicode.IsLetter(r) && r != '_' && r != '-' && r != '.' })
+	if end < 0 {
+		return key
+	}
+	return key[:end]
 }
 
 // cacheOf names the cache server a span talks to.

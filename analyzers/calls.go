@@ -184,9 +184,10 @@ func (t *Trace) groupCalls() []callGroup {
 }
 
 // serial is the share of neighbours in a group of which the second began only
-// when the first had ended; 0 for fewer than two.
+// when the first had ended; 0 for fewer than two, and for calls that were
+// begun together but had to queue for a connection.
 func (t *Trace) serial(calls []int32) float64 {
-	if len(calls) < 2 {
+	if len(calls) < 2 || t.queued(calls) {
 		return 0
 	}
 	n := 0
@@ -196,4 +197,24 @@ func (t *Trace) serial(calls []int32) float64 {
 		}
 	}
 	return float64(n) / float64(len(calls)-1)
+}
+
+// queued reports whether more than a few of the calls ran while their driver
+// was at work for the next: what waits for a connection was begun already.
+func (t *Trace) queued(calls []int32) bool {
+	waited, k := 0, 0
+	parent := t.Parent[calls[0]]
+	if parent < 0 {
+		return false
+	}
+	for _, i := range t.children(parent) {
+		s := &t.Spans[i]
+		for k < len(calls) && t.Spans[calls[k]].End <= s.Start+clockRounding {
+			k++
+		}
+		if k < len(calls) && t.Spans[calls[k]].Start < s.End-clockRounding && isPlumbing(s) {
+			waited++
+		}
+	}
+	return float64(waited) > (1-serialEnough)*float64(len(calls))
 }
