@@ -16,7 +16,7 @@ type callee struct {
 	target string // normalised statement, route, method, destination
 }
 
-// String is for people: "GET catalog /products/{id}", or the statement.
+// String is for people: "GET stock /items/{id}", or the statement.
 func (c callee) String() string {
 	parts := []string{c.verb, c.peer, c.target}
 	if isCacheSystem(c.system) {

@@ -110,6 +110,21 @@ func TestCriticalPathIsTheOracles(t *testing.T) {
 	}
 }
 
+// Times since 1970 in ns need 61 bits: more than a float64 holds.
+func TestCriticalPathAtTheTimesThatAre(t *testing.T) {
+	const epoch = 1_795_000_000_000_000_001
+	spans := randomSpans(rand.New(rand.NewPCG(21, 22)), 200, 997)
+	before := BuildTraces(&evidence.Bundle{Spans: slices.Clone(spans)})[0].CriticalPath()
+	for i := range spans {
+		spans[i].Start, spans[i].End = spans[i].Start+epoch, spans[i].End+epoch
+	}
+	for k, g := range BuildTraces(&evidence.Bundle{Spans: spans})[0].CriticalPath() {
+		if g.Start != before[k].Start+epoch || g.End != before[k].End+epoch {
+			t.Fatalf("segment %d is [%d,%d)", k, g.Start, g.End)
+		}
+	}
+}
+
 // path writes a path as "name from-to" in ms.
 func path(tr *Trace) string {
 	var b strings.Builder

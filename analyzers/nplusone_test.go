@@ -163,3 +163,14 @@ func TestRepeatedCallsThatAreTheSame(t *testing.T) {
 		t.Errorf("impact %+v", got)
 	}
 }
+
+// A loop over another service is found although that service's clock is half
+// a second off.
+func TestRepeatedCallsAcrossClocks(t *testing.T) {
+	trace := "0-100 shop server GET /list | host.name=h1\n" +
+		loop(10, 5, 6, 2, "  $from-$to shop client GET | host.name=h1\n    50$i-50$i.4 items server GET /items/{id} | host.name=h2")
+	found := passOver(t, nPlusOne, strings.Repeat(trace+"\n", 6))[FindRepeatedCalls]
+	if len(found) != 1 || found[0].Value != 10 || found[0].Entity.Resource != "GET items /items/{id}" {
+		t.Errorf("found %+v", found)
+	}
+}
