@@ -76,6 +76,19 @@ func TestExplainScales(t *testing.T) {
 	}
 }
 
+// Broken ids cost no more than good ones.
+func TestOneIDForAllScales(t *testing.T) {
+	spans := nestedSpans(100_000, func(int) int { return 0 })
+	for i := range spans[1:] {
+		spans[i+1].ID, spans[i+1].Kind = testSpanID(7), evidence.KindServer
+	}
+	began := cpuTime(t)
+	BuildTraces(&evidence.Bundle{Spans: spans})
+	if took := cpuTime(t) - began; took > time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
 // cpuTime of this process so far.
 func cpuTime(t *testing.T) time.Duration {
 	t.Helper()
