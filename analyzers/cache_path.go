@@ -297,7 +297,7 @@ func reportCacheMisses(p *Pass, g *occurrences, use cacheUse, served float64) {
 	facts["reads"] = strconv.FormatFloat(use.reads, 'f', 0, 64)
 	f := Finding{
 		Kind: FindCacheMissPath, Entity: entity, Value: share, Unit: "1", Victims: asked, Refs: typicalSlow(g.traces, 3), Facts: facts,
-		Text:   fmt.Sprintf("%s of the cache reads of %s were followed by %s: they missed.", percent(share), g.place.Operation, facts["fallback"]),
+		Text:   fmt.Sprintf("%s of the cache reads of %s were followed by %s: they missed.", percent(share), g.place.Operation, shorten(facts["fallback"], 100)),
 		Impact: Predict(p.Facts.Traces, asked[0], tracedTail, g.cut),
 	}
 	if use.written < writtenBack*use.missed {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
@@ -277,6 +278,17 @@ func (g *occurrences) sum() float64 {
 		}
 	}
 	return sum
+}
+
+// brief is a callee within a sentence: its first words where it is long.
+func (g *occurrences) brief() string { return shorten(g.to.String(), 100) }
+
+// shorten cuts a text to at most n runes.
+func shorten(text string, n int) string {
+	if r := []rune(text); len(r) > n {
+		return strings.TrimSpace(string(r[:n-1])) + "…"
+	}
+	return text
 }
 
 // duration writes seconds for people, to three digits.

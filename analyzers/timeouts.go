@@ -25,7 +25,7 @@ const maxDepth = 256
 var timeoutDetector = detector{
 	rule: "timeout-cascade", finds: FindTimedOutCalls, unit: "1", find: timedOutCalls,
 	text: func(g *occurrences) string {
-		return fmt.Sprintf("%s gave up after %s on %s.", g.place.Operation, g.example.facts["timeout"], g.to)
+		return fmt.Sprintf("%s gave up after %s on %s.", g.place.Operation, g.example.facts["timeout"], g.brief())
 	},
 }
 
