@@ -29,7 +29,7 @@ var gapDetector = detector{
 	rule: "network-latency", finds: FindCallGap, unit: "s",
 	find: func(t *Trace) []pattern { return t.gaps(func(gapEdge) int64 { return 0 }) },
 	text: func(g *occurrences) string {
-		return fmt.Sprintf("%s waits %s a request on the way to and from %s, outside of its handler.", g.place.Operation, duration(g.median), g.to)
+		return fmt.Sprintf("%s waits %s a request on the way to and from %s, outside of its handler.", g.place.Operation, duration(g.median), g.brief())
 	},
 }
 

@@ -23,7 +23,7 @@ const (
 var chattyDetector = detector{
 	rule: "chatty-calls", finds: FindChattyCalls, unit: "1", find: chattyCallsOf,
 	text: func(g *occurrences) string {
-		return fmt.Sprintf("%s makes %.0f short calls a request to %s, most of them different ones.", g.place.Operation, g.median, g.to)
+		return fmt.Sprintf("%s makes %.0f short calls a request to %s, most of them different ones.", g.place.Operation, g.median, g.brief())
 	},
 }
 

@@ -36,7 +36,7 @@ const (
 var nPlusOneDetector = detector{
 	rule: "n-plus-one", finds: FindRepeatedCalls, unit: "1", find: repeatedCalls,
 	text: func(g *occurrences) string {
-		return fmt.Sprintf("%s makes the same call %.0f times a request, one after another: %s.", g.place.Operation, g.median, g.to)
+		return fmt.Sprintf("%s makes the same call %.0f times, one after another, in %s of its requests: %s.", g.place.Operation, g.median, percent(g.share), g.brief())
 	},
 }
 
@@ -110,7 +110,7 @@ func (t *Trace) paginates(g callGroup) bool {
 
 // matters reports whether the calls hold up their request noticeably.
 func (t *Trace) matters(server int32, calls []int32) bool {
-	on := t.onPath(server, calls)
+	on := t.onPath(calls)
 	return on >= leastTime && float64(on) >= leastShare*float64(t.Spans[server].Duration())
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
@@ -60,7 +61,7 @@ func (d *detector) analyze(p *Pass) error {
 	served := requestsByPlace(p.Facts.Traces)
 	for _, g := range groups[:min(len(groups), maxGroups)] {
 		g.measure(served[g.place])
-		d.report(p, g)
+		d.report(p, g, len(groups)-maxGroups)
 	}
 	return nil
 }
@@ -181,7 +182,9 @@ func (g *occurrences) asked() []evidence.Entity {
 	return out
 }
 
-func (d *detector) report(p *Pass, g *occurrences) {
+// report says what was found at one place. left is how many places were not
+// reported, where positive.
+func (d *detector) report(p *Pass, g *occurrences, left int) {
 	asked := g.asked()
 	entity := g.place
 	entity.Resource = g.to.String()
@@ -189,6 +192,9 @@ func (d *detector) report(p *Pass, g *occurrences) {
 		Kind: d.finds, Entity: entity, Value: g.median, Unit: d.unit, Text: d.text(g), Victims: asked,
 		Refs: typicalSlow(g.traces, 3), Facts: g.facts(),
 		Impact: Predict(p.Facts.Traces, asked[0], tracedTail, g.cut),
+	}
+	if left > 0 {
+		f.Warnings = append(f.Warnings, fmt.Sprintf("%d more places that cost less were left off", left))
 	}
 	if d.warning != "" {
 		f.Warnings = append(f.Warnings, d.warning)
@@ -272,6 +278,17 @@ func (g *occurrences) sum() float64 {
 		}
 	}
 	return sum
+}
+
+// brief is a callee within a sentence: its first words where it is long.
+func (g *occurrences) brief() string { return shorten(g.to.String(), 100) }
+
+// shorten cuts a text to at most n runes.
+func shorten(text string, n int) string {
+	if r := []rune(text); len(r) > n {
+		return strings.TrimSpace(string(r[:n-1])) + "…"
+	}
+	return text
 }
 
 // duration writes seconds for people, to three digits.

@@ -4,6 +4,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
 const (
@@ -238,4 +240,24 @@ func TestBackoff(t *testing.T) {
 			t.Errorf("%v: %s, want %s", pauses, got, want)
 		}
 	}
+}
+
+func BenchmarkAnalyzers(b *testing.B) {
+	var text strings.Builder
+	for _, m := range mechanisms {
+		text.WriteString(m.has + "\n")
+	}
+	text.WriteString("0-100 shop server GET /list\n" + loop(20, 5, 4, 0.5, lookupLine) + "\n" + server + cacheGet + fallback + cacheSet + "\n")
+	bundle := &evidence.Bundle{Spans: tellSpans(b, strings.Repeat(text.String(), 100))}
+	bundle.Sort()
+	all := []Analyzer{nPlusOne, cachePath, serialCalls, chattyCalls, retries, timeouts, stragglers, callGap, slowStatement, slowDependency}
+	for b.Loop() {
+		p := &Pass{Bundle: bundle, Facts: &Facts{Traces: BuildTraces(bundle)}, report: func(Finding) {}}
+		for _, a := range all {
+			if err := a.Run(p); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(len(bundle.Spans)*b.N)/b.Elapsed().Seconds(), "spans/s")
 }

@@ -111,9 +111,9 @@ func (s *requestSample) percentiles(q float64, times []int32) (now, then int64) 
 	for i := range s.requests {
 		total += s.weight(i, times)
 	}
-	limit := q * total * (1 - 1e-12)
-	now = s.requests[s.reach(s.byNow, limit, times)].now
-	then = s.requests[s.reach(s.byThen, limit, times)].then
+	beyond := (1 - q) * total * (1 + 1e-12)
+	now = s.requests[s.reach(s.byNow, beyond, times)].now
+	then = s.requests[s.reach(s.byThen, beyond, times)].then
 	return now, then
 }
 
@@ -125,20 +125,16 @@ func (s *requestSample) weight(i int, times []int32) float64 {
 	return r.weight * float64(times[r.trace])
 }
 
-// reach finds the request at which the summed weight reaches a limit.
-func (s *requestSample) reach(order []int32, limit float64, times []int32) int32 {
-	sum, last := 0.0, order[0]
-	for _, i := range order {
-		w := s.weight(int(i), times)
-		if w == 0 {
-			continue
-		}
-		last = i
-		if sum += w; sum >= limit {
-			break
+// reach finds the request beyond which at most a given weight lies. It comes
+// from the top: tails are short.
+func (s *requestSample) reach(order []int32, beyond float64, times []int32) int32 {
+	sum := 0.0
+	for _, i := range slices.Backward(order) {
+		if sum += s.weight(int(i), times); sum > beyond {
+			return i
 		}
 	}
-	return last
+	return order[0]
 }
 
 // interval of the saving in s.

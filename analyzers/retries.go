@@ -14,7 +14,7 @@ const FindRetriedCalls Kind = "calls.retried"
 var retryDetector = detector{
 	rule: "retry-storm", finds: FindRetriedCalls, unit: "1", find: retriedCalls,
 	text: func(g *occurrences) string {
-		return fmt.Sprintf("%s repeats failed calls %.0f times a request, waiting %s on them: %s.", g.place.Operation, g.median, g.example.facts["wasted"], g.to)
+		return fmt.Sprintf("%s repeats failed calls %.0f times a request, waiting %s on them: %s.", g.place.Operation, g.median, g.example.facts["wasted"], g.brief())
 	},
 }
 

@@ -41,7 +41,7 @@ var serialDetector = detector{
 	rule: "serial-calls", finds: FindSerialCalls, unit: "s",
 	find: func(t *Trace) []pattern { return t.callsInSeries(nil) },
 	text: func(g *occurrences) string {
-		return fmt.Sprintf("%s makes %s calls one after another that may not need each other, %s longer than at once: %s.", g.place.Operation, g.example.facts["calls"], duration(g.median), g.to)
+		return fmt.Sprintf("%s makes %s calls one after another that may not need each other, %s longer than at once: %s.", g.place.Operation, g.example.facts["calls"], duration(g.median), g.brief())
 	},
 }
 

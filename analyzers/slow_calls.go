@@ -34,7 +34,7 @@ var statementDetector = detector{
 		})
 	},
 	text: func(g *occurrences) string {
-		return fmt.Sprintf("A statement of %s takes %s and with it %s of the request: %s.", g.place.Operation, duration(g.median), g.example.facts["share"], g.to)
+		return fmt.Sprintf("A statement of %s takes %s and with it %s of the request: %s.", g.place.Operation, duration(g.median), g.example.facts["share"], g.brief())
 	},
 }
 
@@ -56,7 +56,7 @@ var dependencyDetector = detector{
 		})
 	},
 	text: func(g *occurrences) string {
-		return fmt.Sprintf("%s waits %s, %s of the request, for something that leaves no spans: %s.", g.place.Operation, duration(g.median), g.example.facts["share"], g.to)
+		return fmt.Sprintf("%s waits %s, %s of the request, for something that leaves no spans: %s.", g.place.Operation, duration(g.median), g.example.facts["share"], g.brief())
 	},
 }
 
@@ -79,7 +79,7 @@ func (t *Trace) slowCalls(match func(int32) bool) []pattern {
 		if len(calls) == 0 {
 			continue
 		}
-		share := float64(t.onPath(g.server, calls)) / float64(max(t.Spans[g.server].Duration(), 1))
+		share := float64(t.onPath(calls)) / float64(max(t.Spans[g.server].Duration(), 1))
 		if share < slowShare {
 			continue
 		}

@@ -21,7 +21,7 @@ const (
 var stragglerDetector = detector{
 	rule: "fan-out-straggler", finds: FindStragglers, unit: "1", find: stragglersOf,
 	text: func(g *occurrences) string {
-		return fmt.Sprintf("%s waits for the last of %s calls made at once, which takes %.1f times the median: %s.", g.place.Operation, g.example.facts["calls"], g.median, g.to)
+		return fmt.Sprintf("%s waits for the last of %s calls made at once, which takes %.1f times the median: %s.", g.place.Operation, g.example.facts["calls"], g.median, g.brief())
 	},
 }
 

@@ -1,6 +1,7 @@
 package analyzers
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
@@ -14,7 +15,7 @@ func (t *Trace) resolveParents() {
 	ids := t.dropRepeats()
 	n := len(t.Spans)
 	t.Parent = make([]int32, n)
-	var orphans, shared int
+	var orphans, shared, selves int
 	for i := range n {
 		s := &t.Spans[i]
 		if c := ids.client(t, int32(i)); c >= 0 {
@@ -27,17 +28,31 @@ func (t *Trace) resolveParents() {
 			orphans++
 		}
 		if s.Parent == s.ID && !s.ID.IsZero() {
-			t.repaired(1, "named themselves as parent: cut loose")
+			selves++
 		}
 	}
-	t.repaired(shared, "shared their client's id: put under it")
-	t.repaired(orphans, "had a parent that is missing: kept apart")
+	t.repaired(selves, "named as their own parent, cut loose", "")
+	t.repaired(shared, "with the id of their client, put under it", "")
+	t.repaired(orphans, "with a parent that is missing, kept apart", "")
 }
+
+// maxSharers bounds how many spans of one id are looked through: two share it
+// in practice, all of them where ids are broken.
+const maxSharers = 16
 
 // spanIDs finds spans by id: the latest one first, then along next.
 type spanIDs struct {
 	last map[evidence.SpanID]int32
 	next []int32
+}
+
+// from yields spans of one id from a given one on, the latest first.
+func (ids *spanIDs) from(at int32) iter.Seq[int32] {
+	return func(yield func(int32) bool) {
+		for n := 0; at >= 0 && n < maxSharers && yield(at); n++ {
+			at = ids.next[at]
+		}
+	}
 }
 
 // dropRepeats indexes the spans by id and leaves out those that were recorded
@@ -67,7 +82,7 @@ func (t *Trace) dropRepeats() spanIDs {
 	}
 	if repeats > 0 {
 		t.Spans, t.owned = kept, true
-		t.repaired(repeats, "were recorded twice: one of each dropped")
+		t.repaired(repeats, "recorded twice, one of each dropped", "")
 	}
 	return ids
 }
@@ -76,7 +91,7 @@ func (ids *spanIDs) repeats(all, kept []evidence.Span, dropped int, at int32, s 
 	if dropped > 0 {
 		all = kept
 	}
-	for ; at >= 0; at = ids.next[at] {
+	for at := range ids.from(at) {
 		if o := &all[at]; o.Service == s.Service && o.Kind == s.Kind && o.Start == s.Start && o.Name == s.Name {
 			return true
 		}
@@ -90,7 +105,7 @@ func (ids *spanIDs) client(t *Trace, i int32) int32 {
 	if s.ID.IsZero() || s.Kind != evidence.KindServer && s.Kind != evidence.KindConsumer {
 		return none
 	}
-	for at := ids.last[s.ID]; at >= 0; at = ids.next[at] {
+	for at := range ids.from(ids.last[s.ID]) {
 		if k := t.Spans[at].Kind; k == evidence.KindClient || k == evidence.KindProducer {
 			return at
 		}
@@ -107,7 +122,7 @@ func (ids *spanIDs) parent(t *Trace, i int32) int32 {
 		return none
 	}
 	best, bestRank := none, -1
-	for ; at >= 0; at = ids.next[at] {
+	for at := range ids.from(at) {
 		if at == i || t.Spans[at].ID == s.ID {
 			continue
 		}
@@ -146,7 +161,7 @@ func (t *Trace) breakCycles() {
 			cut++
 		}
 	}
-	t.repaired(cut, "closed a ring of parents: cut at the earliest")
+	t.repaired(cut, "closing a ring of parents, cut at the earliest", "")
 }
 
 func (t *Trace) earliestOfRing(from int32) int32 {
@@ -175,5 +190,5 @@ func (t *Trace) closeUnfinished() {
 			}
 		}
 	}
-	t.repaired(open, "never ended: ended with their last child")
+	t.repaired(open, "never ended, ended with the last child", "")
 }
