@@ -49,8 +49,9 @@ func (t *Trace) draw(b *evidence.Bundle) {
 	}
 	t.Seconds = float64(w.end-w.start) / 1e9
 	t.Spans = w.lines[:min(len(w.lines), waterfallRows)]
-	for _, l := range w.lines[len(t.Spans):] {
-		t.LeftOut += max(l.Times, 1)
+	t.LeftOut = len(w.spans)
+	for _, l := range t.Spans {
+		t.LeftOut -= max(l.Times, 1)
 	}
 }
 

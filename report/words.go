@@ -313,6 +313,9 @@ func (r *Report) inSight() (shown, more []Symptom) {
 	for n < len(r.Symptoms) && r.Symptoms[n].Slow {
 		n++
 	}
+	if len(r.Symptoms)-n <= 3 { // no shorter folded
+		n = len(r.Symptoms)
+	}
 	return r.Symptoms[:n], r.Symptoms[n:]
 }
 
