@@ -22,7 +22,7 @@ func TestInBrowser(t *testing.T) {
 	browser := need(t, "apt-get install chromium", "chromium", "chromium-browser", "google-chrome")
 	node := need(t, "apt-get install nodejs", "node")
 	modules := nodeModules(t)
-	for _, s := range []sample{severalCauses(), inconclusive(), noProblem()} {
+	for _, s := range []sample{severalCauses(), inconclusive()} {
 		t.Run(s.name, func(t *testing.T) {
 			dir := t.TempDir()
 			page, pdf := filepath.Join(dir, "report.html"), filepath.Join(dir, "report.pdf")
