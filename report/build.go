@@ -208,7 +208,7 @@ func headline(status rules.VerdictStatus, r *Report) string {
 			s += " in " + name
 		}
 		if c.Impact != nil {
-			s += fmt.Sprintf("; fixing it would save %s of the %s of %s", seconds(c.Impact.Saved), c.Impact.Percentile, c.Impact.Operation)
+			s += fmt.Sprintf("; fixing it would save %s of the %s of %s", seconds(c.Impact.Saved), c.Impact.Percentile, c.Impact.target())
 		}
 		return s + "."
 	case status == rules.NoProblem:

@@ -97,7 +97,7 @@ func writeHTML(w io.Writer, r *Report) error {
 		"coverageWord": coverageWord, "coverageDetail": coverageDetail, "operationName": operationName, "digits": digits, "percent": percent,
 		"seconds": seconds, "orDash": orDash, "p95Text": p95Text, "bucketText": bucketText, "baselineText": baselineText, "savedText": savedText,
 		"scoreText": scoreText, "scoreWord": scoreWord, "tallyText": tallyText, "pieces": pieces, "kindsText": kindsText, "verdictMark": verdictMark,
-		"entityText": entityText, "shareText": shareText, "signClass": signClass, "signWord": signWord, "loadText": loadText, "symptomsTitle": symptomsTitle,
+		"entityText": entityText, "shareText": shareText, "signClass": signClass, "signWord": signWord, "loadText": loadText, "symptomsTitle": symptomsTitle, "target": (*Impact).target,
 	}).Parse(pageHTML)
 	if err != nil {
 		return fmt.Errorf("parse page template: %w", err)
@@ -290,7 +290,7 @@ func slowText(r *Report) string {
 	b.WriteString("Slow ")
 	for i, s := range spans {
 		if i == 4 {
-			fmt.Fprintf(&b, " and %d times more", len(spans)-i)
+			fmt.Fprintf(&b, " and %d more", len(spans)-i)
 			break
 		}
 		if i > 0 {

@@ -209,7 +209,7 @@ func (m *markdown) ranking() {
 	for _, c := range m.r.Causes {
 		of := "–"
 		if c.Impact != nil {
-			of = mdText(c.Impact.Percentile) + " of " + mdCell(c.Impact.Operation)
+			of = mdText(c.Impact.Percentile) + " of " + mdCell(c.Impact.target())
 		}
 		rows = append(rows, []string{fmt.Sprint(c.Rank), mdText(c.Title), mdCell(entityText(c.Subject)), savedText(c.Impact), of, scoreText(c.Score)})
 	}

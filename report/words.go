@@ -133,7 +133,7 @@ func nowThen(i *Impact) string {
 	if i == nil {
 		return "What fixing it would buy could not be measured."
 	}
-	s := fmt.Sprintf("%s of %s: %s now, %s with this gone; saves %s", i.Percentile, i.Operation, seconds(i.Now), seconds(i.Then), seconds(i.Saved))
+	s := fmt.Sprintf("%s of %s: %s now, %s with this gone; saves %s", i.Percentile, i.target(), seconds(i.Now), seconds(i.Then), seconds(i.Saved))
 	if i.High > i.Low {
 		s += fmt.Sprintf(" (95 %% interval %s)", secondsRange(i.Low, i.High))
 	}
@@ -174,14 +174,26 @@ func verdictMark(e Evidence) string {
 }
 
 // pros and cons split an account by what was asked: signs that should be
-// there, and signs that should not. What the cause's own sentence says is not
-// said again.
-func (c Cause) pros() []Evidence {
-	return slices.DeleteFunc(slices.Clone(c.Evidence), func(e Evidence) bool { return !e.For || e.Text == c.Finding && len(e.Warnings) == 0 })
+// there, and signs that should not. What the cause's own sentence says, and
+// what two conditions read off the same finding, is not said again.
+func (c Cause) pros() []Evidence { return c.lines(true) }
+func (c Cause) cons() []Evidence { return c.lines(false) }
+
+func (c Cause) lines(pro bool) []Evidence {
+	var out []Evidence
+	for _, e := range c.Evidence {
+		said := e.Text == c.Finding && len(e.Warnings) == 0 ||
+			slices.ContainsFunc(out, func(o Evidence) bool { return o.Text == e.Text && o.Verdict == e.Verdict })
+		if e.For == pro && !said {
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
-func (c Cause) cons() []Evidence {
-	return slices.DeleteFunc(slices.Clone(c.Evidence), func(e Evidence) bool { return e.For })
+// target is the operation whose latency an impact is about.
+func (i *Impact) target() string {
+	return entityText(evidence.Entity{Service: i.Service, Operation: i.Operation})
 }
 
 // tally says how many of an account's lines support, oppose and are unknown.
