@@ -9,13 +9,13 @@ import (
 
 // writeCSV has a row for every cause, in base units, for a spreadsheet.
 func writeCSV(w io.Writer, r *Report) error {
-	rows := [][]string{{"rank", "rule", "title", "service", "instance", "operation", "resource", "score", "affected_operation", "percentile", "now_s", "then_s", "saved_s", "low_s", "high_s", "fingerprint"}}
+	rows := [][]string{{"rank", "rule", "title", "service", "instance", "operation", "resource", "score", "affected_service", "affected_operation", "percentile", "now_s", "then_s", "saved_s", "low_s", "high_s", "fingerprint"}}
 	for _, c := range r.Causes {
 		row := []string{strconv.Itoa(c.Rank), c.Rule, c.Title, c.Subject.Service, c.Subject.Instance, c.Subject.Operation, c.Subject.Resource, plain(c.Score)}
 		if i := c.Impact; i != nil {
-			row = append(row, i.Operation, i.Percentile, plain(i.Now), plain(i.Then), plain(i.Saved), plain(i.Low), plain(i.High))
+			row = append(row, i.Service, i.Operation, i.Percentile, plain(i.Now), plain(i.Then), plain(i.Saved), plain(i.Low), plain(i.High))
 		} else {
-			row = append(row, "", "", "", "", "", "", "")
+			row = append(row, "", "", "", "", "", "", "", "")
 		}
 		rows = append(rows, append(row, c.Fingerprint))
 	}

@@ -133,7 +133,7 @@ func nowThen(i *Impact) string {
 	if i == nil {
 		return "What fixing it would buy could not be measured."
 	}
-	s := fmt.Sprintf("%s of %s: %s now, %s with this gone; saves %s", i.Percentile, i.Operation, seconds(i.Now), seconds(i.Then), seconds(i.Saved))
+	s := fmt.Sprintf("%s of %s: %s now, %s with this gone; saves %s", i.Percentile, i.target(), seconds(i.Now), seconds(i.Then), seconds(i.Saved))
 	if i.High > i.Low {
 		s += fmt.Sprintf(" (95 %% interval %s)", secondsRange(i.Low, i.High))
 	}
@@ -174,14 +174,26 @@ func verdictMark(e Evidence) string {
 }
 
 // pros and cons split an account by what was asked: signs that should be
-// there, and signs that should not. What the cause's own sentence says is not
-// said again.
-func (c Cause) pros() []Evidence {
-	return slices.DeleteFunc(slices.Clone(c.Evidence), func(e Evidence) bool { return !e.For || e.Text == c.Finding && len(e.Warnings) == 0 })
+// there, and signs that should not. What the cause's own sentence says, and
+// what two conditions read off the same finding, is not said again.
+func (c Cause) pros() []Evidence { return c.lines(true) }
+func (c Cause) cons() []Evidence { return c.lines(false) }
+
+func (c Cause) lines(pro bool) []Evidence {
+	var out []Evidence
+	for _, e := range c.Evidence {
+		said := e.Text == c.Finding && len(e.Warnings) == 0 ||
+			slices.ContainsFunc(out, func(o Evidence) bool { return o.Text == e.Text && o.Verdict == e.Verdict })
+		if e.For == pro && !said {
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
-func (c Cause) cons() []Evidence {
-	return slices.DeleteFunc(slices.Clone(c.Evidence), func(e Evidence) bool { return e.For })
+// target is the operation whose latency an impact is about.
+func (i *Impact) target() string {
+	return entityText(evidence.Entity{Service: i.Service, Operation: i.Operation})
 }
 
 // tally says how many of an account's lines support, oppose and are unknown.
@@ -301,4 +313,31 @@ func or(s, instead string) string {
 		return instead
 	}
 	return s
+}
+
+// operationsShown are listed at once; a system has hundreds, and those that
+// matter come first.
+const operationsShown = 10
+
+// inSight splits the operations: slow ones and the first few, and the others.
+func (r *Report) inSight() (shown, more []Symptom) {
+	n := min(operationsShown, len(r.Symptoms))
+	for n < len(r.Symptoms) && r.Symptoms[n].Slow {
+		n++
+	}
+	if len(r.Symptoms)-n <= 3 { // no shorter folded
+		n = len(r.Symptoms)
+	}
+	return r.Symptoms[:n], r.Symptoms[n:]
+}
+
+func (r *Report) anySlow() bool {
+	return slices.ContainsFunc(r.Symptoms, func(s Symptom) bool { return s.Slow })
+}
+
+func symptomsTitle(r *Report) string {
+	if r.anySlow() {
+		return "What was slow"
+	}
+	return "How the operations did"
 }
