@@ -27,10 +27,10 @@ var (
 // nextField reads the field at the start of message.
 func nextField(message string) (f wireField, rest string, err error) {
 	tag, n := varint(message)
-	if n == 0 || tag>>3 == 0 || tag>>3 > uint64(protowire.MaxValidNumber) {
+	if f.id = protowire.Number(tag >> 3); n == 0 || f.id <= 0 {
 		return f, "", errWire
 	}
-	f.id, message = protowire.Number(tag>>3), message[n:]
+	message = message[n:]
 	switch protowire.Type(tag & 7) {
 	case protowire.VarintType:
 		f.number, n = varint(message)
