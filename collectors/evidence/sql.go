@@ -14,7 +14,7 @@ import (
 // client sent and the one that pg_stat_statements shows have the same key.
 // Both are "" for a text without tokens. Normalising twice changes nothing.
 func NormalizeSQL(text string) (normal string, key string) {
-	tokens := collapse(dropSigns(lexSQL(text)))
+	tokens := collapse(dropSigns(extractFields(lexSQL(text))))
 	for len(tokens) > 0 && tokens[len(tokens)-1].text == ";" {
 		tokens = tokens[:len(tokens)-1]
 	}
@@ -60,6 +60,17 @@ func isWord(t sqlToken, words ...string) bool {
 
 func isMark(t sqlToken, marks ...string) bool {
 	return t.kind == tokenMark && slices.Contains(marks, t.text)
+}
+
+// extractFields makes a value of the field in EXTRACT(field FROM ...), which
+// PostgreSQL takes for a constant.
+func extractFields(tokens []sqlToken) []sqlToken {
+	for i := 0; i+3 < len(tokens); i++ {
+		if isWord(tokens[i], "extract") && isMark(tokens[i+1], "(") && tokens[i+2].kind == tokenWord && isWord(tokens[i+3], "from") {
+			tokens[i+2] = sqlToken{kind: tokenValue, text: "?"}
+		}
+	}
+	return tokens
 }
 
 // dropSigns removes a sign that belongs to a value: pg_stat_statements shows
