@@ -22,7 +22,7 @@ type snapshot struct {
 	traffic    map[string]float64 // transactions by database
 	tables     map[uint32]relationRow
 	indexes    map[uint32]relationRow
-	requests   int                // of our own connection, until the database was read
+	requests   int // of our own connection, until the database was read
 	failures   []failure
 }
 
