@@ -154,7 +154,7 @@ func (r *read) rate() bool {
 
 // gaugeQuery looks at every sample where a step spans several.
 func (m *match) gaugeQuery(g grid) string {
-	if g.Step*2 <= m.window/2 { // the window of rates is four intervals
+	if g.Step < 2*max(m.interval, time.Second) {
 		return "sum by ($BY) ($1{$SEL})"
 	}
 	over := m.read.Agg
@@ -203,7 +203,19 @@ func (m *match) matchers() string {
 			out = append(out, labelRef(a)+`!~"`+quietRoutes+`"`)
 		}
 	}
-	return joined(append(out, m.oneReplica(), m.family.Select, m.read.Select)...)
+	return joined(append(out, m.onlyJobs(), m.oneReplica(), m.family.Select, m.read.Select)...)
+}
+
+// onlyJobs selects the jobs of a match that was split.
+func (m *match) onlyJobs() string {
+	if len(m.jobs) == 0 {
+		return ""
+	}
+	quoted := make([]string, len(m.jobs))
+	for i, j := range m.jobs {
+		quoted[i] = regexp.QuoteMeta(j)
+	}
+	return fmt.Sprintf("%s=~%q", labelRef(m.probe.actual["job"]), strings.Join(quoted, "|"))
 }
 
 // replicaLabels tell the halves of a highly available pair apart, where

@@ -128,14 +128,15 @@ func (r *run) intervals(ctx context.Context) (map[string]time.Duration, error) {
 	return out, nil
 }
 
-// sampleInterval looks at one series of a metric: for what is pushed, and for
-// containers, whose samples carry the time of their own measurement.
-func (r *run) sampleInterval(ctx context.Context, metric string, p *probe) (time.Duration, error) {
-	if len(p.sets) == 0 {
+// sampleInterval looks at one series of a job's metric: for what is pushed,
+// and for containers, whose samples carry the time of their own measurement.
+func (r *run) sampleInterval(ctx context.Context, metric string, p *probe, job string) (time.Duration, error) {
+	i := slices.IndexFunc(p.sets, func(l labels) bool { return job == "" || l.get(p.actual["job"]) == job })
+	if i < 0 {
 		return 0, nil
 	}
 	matchers := ""
-	for _, l := range p.sets[0] {
+	for _, l := range p.sets[i] {
 		if l.Name != "__name__" {
 			matchers += fmt.Sprintf("%s=%q,", labelRef(l.Name), l.Value)
 		}
