@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,6 +51,9 @@ func (r *run) heard(a answer) {
 		r.notes.add("the server warns: " + oneLine(w, 200))
 	}
 	for _, i := range a.Infos {
+		if strings.Contains(i, "might not be a counter") {
+			continue // that is guessed from the name; the catalogue knows
+		}
 		r.notes.add("the server notes: " + oneLine(i, 200))
 	}
 }
@@ -67,9 +71,6 @@ func (r *run) discover(ctx context.Context) error {
 	r.have = map[string]bool{}
 	for _, n := range names {
 		r.have[n] = true
-	}
-	if len(names) == 0 {
-		r.notes.add("the server has no metric in the window")
 	}
 	if err := r.match(ctx, names); err != nil {
 		return err
@@ -230,9 +231,16 @@ func (r *run) read(ctx context.Context) {
 	wg.Wait()
 }
 
-// ask runs one query and turns the answer into evidence.
+// ask runs one query and turns the answer into evidence. Where more series
+// answer than are kept, half a distribution would be a wrong one: it is asked
+// again for whole services.
 func (r *run) ask(ctx context.Context, q query) (result, answer, error) {
 	got, err := r.queryRange(ctx, q.text, r.grid, maxSeries)
+	if err == nil && got.Truncated {
+		q = q.query(byService, r.grid, r.have["up"])
+		got, err = r.queryRange(ctx, q.text, r.grid, maxSeries)
+		got.Series, got.Truncated = whole(got), true
+	}
 	if err != nil {
 		return result{query: q}, got, err
 	}
@@ -255,6 +263,14 @@ func (r *run) ask(ctx context.Context, q query) (result, answer, error) {
 	return res, got, nil
 }
 
+// whole gives the series of an answer that is complete, none of another.
+func whole(a answer) []samples {
+	if a.Truncated {
+		return nil
+	}
+	return a.Series
+}
+
 // keep notes what a query had to say and what it could not give.
 func (r *run) keep(q query, said answer, err error) {
 	r.heard(said)
@@ -263,7 +279,7 @@ func (r *run) keep(q query, said answer, err error) {
 	}
 	if said.Truncated {
 		r.gaps.add(evidence.Gap{Source: name, Kinds: []evidence.Kind{q.read.Kind},
-			Reason: fmt.Sprintf("more than %d series answered one query; the rest was left out", maxSeries),
+			Reason: fmt.Sprintf("more than %d series answered one query: instances and operations are not kept apart", maxSeries),
 			Remedy: "point culprit at a smaller tenant or aggregate the metric with a recording rule"})
 	}
 }

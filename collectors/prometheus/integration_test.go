@@ -309,6 +309,23 @@ func TestNothingToSee(t *testing.T) {
 	}
 }
 
+// An hour before anything was measured is one gap, not one for each class.
+func TestEmptyWindow(t *testing.T) {
+	p := &past{}
+	p.gauge(`up{job="a",instance="a"}`, 1)
+	c, err := New(Config{URL: p.serve(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := c.Collect(context.Background(), evidence.Window{Start: anHour.Start.Add(-48 * time.Hour), End: anHour.End.Add(-48 * time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(b.Gaps) != 1 || b.Gaps[0].Reason != "the server has no metric in the window" || len(b.Series) != 0 {
+		t.Errorf("%+v", b.Gaps)
+	}
+}
+
 // The texts were recorded from node_exporter 1.5, postgres_exporter 0.11,
 // redis_exporter 1.45 and cAdvisor 0.60; here a real server scrapes them.
 func TestScrapedExporters(t *testing.T) {

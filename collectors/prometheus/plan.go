@@ -36,6 +36,7 @@ const (
 	byAll       detail = iota // every field of the entity
 	byOperation               // merged over instances
 	byInstance                // merged over operations
+	byService                 // merged over both: where there is too much to keep apart
 )
 
 // query is one range query of the plan.
@@ -58,13 +59,17 @@ func (m *match) queries(g grid, up bool) []query {
 	}
 	var out []query
 	for _, d := range details {
-		q := query{match: m, detail: d, text: m.render(d, g, up)}
-		if m.base != "" && !m.native && m.sum != "" {
-			q.sum = m.fillIn(byLabels(m.by(d)), "sum by ($BY) (rate($1{$SEL}[$W]))", []string{m.sum}, g)
-		}
-		out = append(out, q)
+		out = append(out, m.query(d, g, up))
 	}
 	return out
+}
+
+func (m *match) query(d detail, g grid, up bool) query {
+	q := query{match: m, detail: d, text: m.render(d, g, up)}
+	if m.sum != "" {
+		q.sum = m.fillIn(byLabels(m.by(d)), rateQuery, []string{m.sum}, g)
+	}
+	return q
 }
 
 // severalInstances reports whether any service of the match has two.
@@ -86,10 +91,10 @@ func (m *match) severalInstances() bool {
 func (m *match) by(d detail) []string {
 	service, instance, operation, resource := m.family.identity()
 	patterns := []pattern{service}
-	if d != byOperation {
+	if d == byAll || d == byInstance {
 		patterns = append(patterns, instance)
 	}
-	if d != byInstance {
+	if d == byAll || d == byOperation {
 		patterns = append(patterns, operation)
 	}
 	patterns = append(patterns, resource)
