@@ -157,8 +157,13 @@ func (r *read) rate() bool {
 	return r.spec.Shape == shapeRate
 }
 
-// gaugeQuery looks at every sample where a step spans several.
+// gaugeQuery looks at every sample where a step spans several. Samples that
+// bring their own times, as those of containers, never go stale: a selector
+// would find a dead container alive for the five minutes that it looks back.
 func (m *match) gaugeQuery(g grid) string {
+	if m.family.About == aboutContainer {
+		return "sum by ($BY) (last_over_time($1{$SEL}[$W]))"
+	}
 	if g.Step < 2*max(m.interval, time.Second) {
 		return "sum by ($BY) ($1{$SEL})"
 	}
