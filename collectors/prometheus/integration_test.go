@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/culprit-rca/culprit/collectors"
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
@@ -282,6 +283,39 @@ func TestDeadContainer(t *testing.T) {
 	dead := find(t, b, evidence.MemoryUsage, evidence.Entity{Instance: "/a", Resource: "a"})
 	if n := len(dead.Times); n < 101 || n > 105 {
 		t.Errorf("%d points, want 101 to 105", n)
+	}
+}
+
+// What is scraped every 15 s has a shorter window of rates than what is scraped
+// every minute, though both are the same metric.
+func TestJobsOfTwoPaces(t *testing.T) {
+	p := &past{}
+	slow := func(v func(i int) float64) func(int) (float64, bool) {
+		return func(i int) (float64, bool) { return v(i), i%4 == 0 }
+	}
+	for job, pace := range map[string]func(func(int) float64) func(int) (float64, bool){
+		"fast": func(v func(int) float64) func(int) (float64, bool) {
+			return func(i int) (float64, bool) { return v(i), true }
+		},
+		"slow": slow,
+	} {
+		p.add(`up{job="`+job+`",instance="a"}`, pace(func(int) float64 { return 1 }))
+		p.add(`process_cpu_seconds_total{job="`+job+`",instance="a"}`, pace(func(i int) float64 { return 1000 + 0.5*15*float64(i) }))
+	}
+	var last collectors.Event
+	b, err := collectFrom(t, Config{URL: p.serve(t), Timeout: 20 * time.Second, Progress: func(e collectors.Event) { last = e }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for job, over := range map[string]float64{"fast": 60, "slow": 240} {
+		s := find(t, b, evidence.CPUUsage, evidence.Entity{Service: job, Instance: "a"})
+		steady(t, s, 0.5, "{core}")
+		if s.Over != over {
+			t.Errorf("%s is measured over %g s, want %g", job, s.Over, over)
+		}
+	}
+	if !last.End || last.Source != "prometheus" {
+		t.Errorf("the last progress is %+v", last)
 	}
 }
 

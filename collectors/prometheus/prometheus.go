@@ -40,6 +40,11 @@ type Collector struct {
 	now       func() time.Time
 }
 
+var (
+	_ collectors.Collector = (*Collector)(nil)
+	_ collectors.Checker   = (*Collector)(nil)
+)
+
 const name = "prometheus"
 
 // maxCollection bounds all requests of a collection together: a server that
