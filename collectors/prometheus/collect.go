@@ -2,6 +2,7 @@ package prometheus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -260,8 +261,13 @@ func (r *run) ask(ctx context.Context, q query) (result, answer, error) {
 		}
 	}
 	res.histograms = q.gatherClassic(got, sums)
-	return res, got, nil
+	if len(got.Series) > 0 && len(res.histograms) == 0 {
+		err = errNoBuckets
+	}
+	return res, got, err
 }
+
+var errNoBuckets = errors.New("no histogram could be put together: its buckets have no le label, or none is +Inf")
 
 // whole gives the series of an answer that is complete, none of another.
 func whole(a answer) []samples {

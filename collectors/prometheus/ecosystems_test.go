@@ -3,6 +3,7 @@ package prometheus
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,6 +19,7 @@ import (
 //	gauge V SERIES     a gauge at V
 //	want KIND SERVICE|INSTANCE|OPERATION|RESOURCE V UNIT
 //	none KIND SERVICE|INSTANCE|OPERATION|RESOURCE
+//	gap KIND REMEDY    part of the remedy
 func TestEcosystems(t *testing.T) {
 	files, err := filepath.Glob("testdata/ecosystems/*.txt")
 	if err != nil || len(files) < 10 {
@@ -45,7 +47,7 @@ func ecosystem(t *testing.T, file string) {
 			} else {
 				p.gauge(series, value)
 			}
-		case "want", "none":
+		case "want", "none", "gap":
 			wants = append(wants, line)
 		}
 	}
@@ -72,6 +74,14 @@ func expect(t *testing.T, b *evidence.Bundle, line string) {
 	t.Helper()
 	words := strings.Split(line, " ")
 	kind, rest := evidence.Kind(words[1]), words[2:]
+	if words[0] == "gap" {
+		if !slices.ContainsFunc(b.Gaps, func(g evidence.Gap) bool {
+			return slices.Contains(g.Kinds, kind) && strings.Contains(g.Remedy, strings.Join(rest, " "))
+		}) {
+			t.Errorf("%s: %+v", line, b.Gaps)
+		}
+		return
+	}
 	if words[0] == "none" {
 		e := entityOf(strings.Join(rest, " "))
 		for _, s := range b.Series {

@@ -84,6 +84,7 @@ func checkExporters(t *testing.T, b *evidence.Bundle, target string) {
 	}{
 		{evidence.MemoryLimit, evidence.Entity{Instance: "/rcalab", Resource: "rcalab"}, 2.68435456e+08},
 		{evidence.CPULimit, evidence.Entity{Instance: "/rcalab", Resource: "rcalab"}, 0.3},
+		{evidence.NodeMemoryTotal, evidence.Entity{Resource: target}, 2.5276510208e+10},
 		{evidence.NodeCPUCount, evidence.Entity{Resource: target}, 2},
 		{evidence.DBConnectionsMax, evidence.Entity{Service: "redis", Instance: target}, 10000},
 		{evidence.Up, evidence.Entity{Service: "node", Instance: target}, 1},
