@@ -12,6 +12,7 @@ import (
 // not be seen.
 func (r *run) bundle(w evidence.Window) *evidence.Bundle {
 	r.nameContainers()
+	r.dropLastResorts()
 	r.preferFirst()
 	r.dropSingleInstances()
 	b := &evidence.Bundle{Window: w}
@@ -43,7 +44,7 @@ func (r *run) nameContainers() {
 	d := r.directory()
 	for i := range r.results {
 		res := &r.results[i]
-		if res.query.match == nil || res.family.About != aboutContainer {
+		if res.family.About != aboutContainer {
 			continue
 		}
 		for j := range res.series {
@@ -59,7 +60,7 @@ func (r *run) nameContainers() {
 func (r *run) directory() *directory {
 	d := &directory{byName: map[string]string{}, byPod: map[string]string{}}
 	for _, res := range r.results {
-		if res.query.match == nil || res.family.About != aboutService {
+		if res.family.About != aboutService {
 			continue
 		}
 		for _, s := range res.series {
@@ -117,6 +118,26 @@ func (r *run) preferFirst() {
 		beaten := func(e evidence.Entity) bool { return best[res.claim(e)] < res.rank() }
 		res.series = slices.DeleteFunc(res.series, func(s evidence.Series) bool { return beaten(s.Entity) })
 		res.histograms = slices.DeleteFunc(res.histograms, func(h evidence.Histogram) bool { return beaten(h.Entity) })
+	}
+}
+
+// dropLastResorts takes away what only stands in for a kind that another
+// family shows: the machine as a process sees it is no further machine.
+func (r *run) dropLastResorts() {
+	type shown struct {
+		kind  evidence.Kind
+		group string
+	}
+	proper := map[shown]bool{}
+	for _, res := range r.results {
+		if !res.family.Last && len(res.series)+len(res.histograms) > 0 {
+			proper[shown{res.read.Kind, res.family.Group}] = true
+		}
+	}
+	for i := range r.results {
+		if res := &r.results[i]; res.family.Last && proper[shown{res.read.Kind, res.family.Group}] {
+			res.series, res.histograms = nil, nil
+		}
 	}
 }
 

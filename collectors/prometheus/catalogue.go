@@ -65,6 +65,7 @@ type family struct {
 	Name   string   `yaml:"name"`   // the exporter or library, for people
 	Group  string   `yaml:"group"`  // families of one group displace each other for a service, the first wins; default: the class
 	About  about    `yaml:"about"`  // service (default), container, node
+	Last   bool     `yaml:"last"`   // a last resort: of no account where another family of the group shows the kind anywhere
 	Prefix bool     `yaml:"prefix"` // any prefix that ends in _ may stand before the names
 	Except string   `yaml:"except"` // names that are not meant, a regular expression
 	Labels []string `yaml:"labels"` // must be there, else the series are another family's
@@ -306,10 +307,11 @@ func (r *read) check(kinds map[evidence.Kind]*kindSpec) error {
 	}
 	for _, m := range append([]string{r.Metric}, r.With...) {
 		names := braces(m)
-		for _, n := range names {
+		for i, n := range names {
 			if !metricName.MatchString(n) {
 				return fmt.Errorf("metric %q is no metric name", n)
 			}
+			names[i] = normalise(n)
 		}
 		r.names = append(r.names, names)
 	}
