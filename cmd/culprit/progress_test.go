@@ -37,12 +37,12 @@ func TestProgressLive(t *testing.T) {
 	p.Report(collectors.Event{Source: "prometheus", Text: "queried", Done: 1, Total: 4})
 	p.Report(collectors.Event{Source: "traces", Text: strings.Repeat("long ", 30)})
 	out.Reset()
-	p.Report(collectors.Event{Source: "prometheus", Text: "queried", Done: 2, Total: 4})
+	p.Report(collectors.Event{Source: "prometheus", Text: "queried 2 of 4", Done: 2, Total: 4})
 	text := out.String()
 	if !strings.HasPrefix(text, "\x1b[2A") {
 		t.Errorf("the two lines are not written over: %q", text)
 	}
-	if !strings.Contains(text, "queried 2/4, ") || !strings.Contains(text, "s left") {
+	if !strings.Contains(text, "queried 2 of 4, ") || !strings.Contains(text, "s left") {
 		t.Errorf("no items or time left: %q", text)
 	}
 	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
