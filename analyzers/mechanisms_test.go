@@ -144,6 +144,7 @@ func TestMissingIndex(t *testing.T) {
 		"reads most of it":       {big, evidence.Statement{Calls: 400, Rows: 290_000 * 400, Exec: 32, Hit: 4000 * 400}},
 		"too few calls":          {big, evidence.Statement{Calls: 5, Rows: 50, Exec: 1, Hit: 4000 * 5}},
 		"a small table":          {evidence.PGTable{Name: "things", RelTuples: 900, SeqRead: 900 * 400, Bytes: 60 * 8192}, evidence.Statement{Calls: 400, Rows: 400, Exec: 1, Hit: 60 * 400}},
+		"adds it all up":         {big, evidence.Statement{Calls: 400, Rows: 4000, Exec: 32, Hit: 4000 * 400, Text: "SELECT kind, count(*) FROM things GROUP BY kind"}},
 		"others scan it, not it": {evidence.PGTable{Name: "things", RelTuples: 300_000, SeqRead: 0, Bytes: 4000 * 8192}, sick},
 	} {
 		t.Run(name, func(t *testing.T) {

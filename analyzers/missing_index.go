@@ -3,6 +3,7 @@ package analyzers
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -93,11 +94,24 @@ func scanOf(pg *evidence.Postgres, s *evidence.Statement) (scan, bool) {
 	returned := max(s.Rows/s.Calls, 1)
 	sc := scan{statement: s, table: t, advice: adviceFor(pg, s), examined: max(t.RelTuples, t.Live) / returned}
 	sc.after = min(1, (4+2*returned)/s.BlocksPerCall())
-	if sc.advice != nil && sc.advice.Verified && sc.advice.CostBefore > 0 {
+	if sc.verified() {
 		sc.after = max(sc.after, sc.advice.CostAfter/sc.advice.CostBefore)
+	}
+	if aggregates(s.Text) && !sc.verified() {
+		return scan{}, false // few rows come out of many that were needed: only the planner can tell
 	}
 	return sc, sc.examined >= 20 && sc.after < 0.5
 }
+
+// verified: the server's own planner would use the index.
+func (s scan) verified() bool { return s.advice != nil && s.advice.Verified && s.advice.CostBefore > 0 }
+
+// aggregating matches what makes one row out of many.
+var aggregating = regexp.MustCompile(`(?i)\b(group\s+by|distinct|union|intersect|except|over\s*\(|(count|sum|avg|min|max|array_agg|string_agg|jsonb?_agg|bool_(and|or)|percentile_\w+)\s*\()`)
+
+// aggregates reports whether the rows that a statement returns say nothing of
+// the rows that it needs.
+func aggregates(text string) bool { return aggregating.MatchString(text) }
 
 // scannedTable is the table of a statement whose sequential reads this
 // statement accounts for: it must touch at least a fifth of the table's blocks a
@@ -164,7 +178,7 @@ func reportScan(p *Pass, pg *evidence.Postgres, group []scan) {
 	share := per(exec, total)
 	p.Report(Finding{Kind: FindStatementShare, Entity: e, Value: share, Unit: "1", Refs: []evidence.Ref{statementRef(top.statement)},
 		Text: fmt.Sprintf("%.0f %% of the executor's time went into it", share*100)})
-	if a := top.advice; a != nil && a.Verified && a.CostBefore > 0 {
+	if a := top.advice; top.verified() {
 		p.Report(Finding{Kind: FindIndexAdvice, Entity: e, Value: 1 - a.CostAfter/a.CostBefore, Unit: "1",
 			Text: fmt.Sprintf("with the index the planner's cost falls from %.0f to %.0f", a.CostBefore, a.CostAfter)})
 	}

@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	FindPoolWait      Kind = "pool.wait"       // s that one acquire waits, mean while slow
-	FindPoolWaitShare Kind = "pool.wait.share" // share of acquires that waited, 0..1
-	FindPoolUse       Kind = "pool.use"        // connections in use / maximum, 0..1 (95th percentile over time)
-	FindPoolOverlap   Kind = "pool.overlap"    // rank correlation of the wait with the service's own p95, 0..1
-	FindPoolDBBusy    Kind = "pool.db.busy"    // database sessions at work for each connection in use, 0..1
+	FindPoolWait        Kind = "pool.wait"         // s that one acquire waits, mean while slow
+	FindPoolWaitShare   Kind = "pool.wait.share"   // share of acquires that waited, 0..1
+	FindPoolUse         Kind = "pool.use"          // connections in use / maximum, 0..1 (95th percentile over time)
+	FindPoolOverlap     Kind = "pool.overlap"      // rank correlation of the wait with the service's own p95, 0..1
+	FindPoolDBSaturated Kind = "pool.db.saturated" // the database behind the pool is at its own limit, 0..1
 )
 
 // poolSaturation measures how long callers wait for a connection, whether the
@@ -23,7 +23,7 @@ var poolSaturation = Analyzer{
 	Doc:   "Wait for a connection from each application pool, by its own counters; the gain by taking the wait out of the traces: acquire spans where there are any, else the gap before the statement.",
 	Needs: []evidence.Kind{evidence.PoolMax},
 	Uses:  []evidence.Kind{evidence.PoolWaitTime, evidence.PoolAcquires, evidence.PoolWaits, evidence.PoolUsed, evidence.PoolPending, evidence.PGActivity, evidence.Spans},
-	Finds: []Kind{FindPoolWait, FindPoolWaitShare, FindPoolUse, FindPoolOverlap, FindPoolDBBusy},
+	Finds: []Kind{FindPoolWait, FindPoolWaitShare, FindPoolUse, FindPoolOverlap, FindPoolDBSaturated},
 	Run:   runPool,
 }
 
@@ -116,19 +116,6 @@ func reportPool(p *Pass, pl *pool) {
 			Text: fmt.Sprintf("%.1f of %.0f connections were in use", pl.use, pl.max)})
 	}
 	reportPoolDB(p, pl)
-}
-
-// reportPoolDB compares the sessions at work in the database with the
-// connections that are taken: near 0 the connections are held while the
-// application does something else, near 1 the database is what holds them.
-func reportPoolDB(p *Pass, pl *pool) {
-	if len(p.Bundle.Postgres) != 1 || p.Bundle.Postgres[0].Ticks == 0 || pl.meanUse <= 0 {
-		return // with several servers it is not known which one is behind the pool
-	}
-	pg := &p.Bundle.Postgres[0]
-	busy := clamp01(activeSessions(pg, isActive) / pl.meanUse)
-	p.Report(Finding{Kind: FindPoolDBBusy, Entity: pl.entity, Value: busy, Unit: "1", Refs: []evidence.Ref{activityRef}, Charts: []Chart{waitChart(pg)},
-		Text: fmt.Sprintf("while %.1f connections were taken, %.1f sessions of the database were at work", pl.meanUse, activeSessions(pg, isActive))})
 }
 
 func (pl *pool) useChart(p *Pass) Chart {

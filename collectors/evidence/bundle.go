@@ -71,6 +71,12 @@ func (p *Postgres) sort() {
 	slices.SortStableFunc(p.Blocking, func(x, y BlockEdge) int {
 		return cmp.Or(cmp.Compare(x.Waiter, y.Waiter), cmp.Compare(x.Blocker, y.Blocker), cmp.Compare(x.Relation, y.Relation), cmp.Compare(x.Mode, y.Mode), cmp.Compare(x.BlockerState, y.BlockerState))
 	})
+	slices.SortStableFunc(p.Holders, func(x, y PGHolder) int {
+		return cmp.Or(cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Who, y.Who), cmp.Compare(x.State, y.State), cmp.Compare(x.Text, y.Text))
+	})
+	slices.SortStableFunc(p.Unindexed, func(x, y PGForeignKey) int { return cmp.Or(cmp.Compare(x.Table, y.Table), cmp.Compare(x.Name, y.Name)) })
+	slices.SortStableFunc(p.Sequences, func(x, y PGSequence) int { return cmp.Compare(x.Name, y.Name) })
+	slices.SortStableFunc(p.Replicas, func(x, y PGReplica) int { return cmp.Compare(x.Name, y.Name) })
 	slices.SortStableFunc(p.Advice, func(x, y IndexAdvice) int {
 		return cmp.Or(cmp.Compare(x.QueryID, y.QueryID), cmp.Compare(x.DDL, y.DDL))
 	})

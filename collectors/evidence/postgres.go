@@ -15,9 +15,14 @@ type Postgres struct {
 	Activity   []WaitSample   `json:"activity,omitempty"`
 	Blocking   []BlockEdge    `json:"blocking,omitempty"`
 	Advice     []IndexAdvice  `json:"advice,omitempty"`
-	Ticks      int            `json:"ticks,omitempty"`   // samples of pg_stat_activity taken in the window
-	Refused    int            `json:"refused,omitempty"` // samples that failed because the server had too many connections
-	Tick       float64        `json:"tick_s,omitempty"`  // s between them
+	Cluster    *PGCluster     `json:"cluster,omitempty"`
+	Holders    []PGHolder     `json:"holders,omitempty"`
+	Unindexed  []PGForeignKey `json:"unindexed_foreign_keys,omitempty"`
+	Sequences  []PGSequence   `json:"sequences,omitempty"` // those more than half used up
+	Replicas   []PGReplica    `json:"replicas,omitempty"`  // at the later snapshot
+	Ticks      int            `json:"ticks,omitempty"`     // samples of pg_stat_activity taken in the window
+	Refused    int            `json:"refused,omitempty"`   // samples that failed because the server had too many connections
+	Tick       float64        `json:"tick_s,omitempty"`    // s between them
 }
 
 // PGServer is what does not change during a run.
@@ -102,6 +107,8 @@ type PGTable struct {
 	Bytes        float64 `json:"bytes"` // heap
 	Autovacuums  float64 `json:"autovacuum_count"`
 	ModSinceAnlz float64 `json:"n_mod_since_analyze"`
+	VacuumAt     float64 `json:"autovacuum_trigger,omitempty"` // dead tuples at which autovacuum acts
+	XIDAge       float64 `json:"xid_age,omitempty"`            // transactions since it was frozen
 }
 
 // PGIndex is pg_stat_user_indexes over the window, and what the index is.
@@ -115,7 +122,8 @@ type PGIndex struct {
 	Valid      bool     `json:"valid"`
 	Constraint bool     `json:"constraint,omitempty"` // backs a constraint
 	Partial    bool     `json:"partial,omitempty"`
-	Monotonic  bool     `json:"monotonic,omitempty"` // leading column grows: identity, nextval, now(), or correlation ~ 1 and nearly distinct
+	Monotonic  bool     `json:"monotonic,omitempty"`  // leading column grows: identity, nextval, now(), or correlation ~ 1 and nearly distinct
+	CoveredBy  string   `json:"covered_by,omitempty"` // another index that serves all that this one does
 	Bytes      float64  `json:"bytes"`
 	Scans      float64  `json:"idx_scan"`
 	TupRead    float64  `json:"idx_tup_read"`

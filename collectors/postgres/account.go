@@ -49,6 +49,7 @@ func (a *account) addActivity(h *history) {
 	a.pg.Activity, a.pg.Ticks = h.samples(a.window)
 	a.pg.Blocking = h.blockEdges(a.window)
 	a.pg.Refused = h.refused
+	a.pg.Holders = h.holders(a.window)
 	a.bundle.Series = h.connectionSeries(a.window, a.target)
 	if a.pg.Ticks > 0 {
 		a.pg.Tick = h.spacing(a.window)
@@ -92,6 +93,7 @@ func (a *account) addSnapshots(before, after *snapshot) {
 	}
 	a.addStatements(before, after)
 	a.addDatabase(before, after)
+	a.addCluster(before, after)
 	a.addTables(before, after)
 	a.addIndexes(before, after)
 	a.addFailures(before, after)

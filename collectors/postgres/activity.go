@@ -78,7 +78,9 @@ type history struct {
 	entries  int
 	edges    []edge
 	used     []connectionCount
-	lastSlow time.Time
+	holdings []holding
+	lastSlow time.Time // when the connections were last counted, and
+	lastHeld time.Time // when the holders were last asked
 
 	refused, broken, failed int // ticks without a sample: too many connections, no server, an error of its own
 	lastError               string

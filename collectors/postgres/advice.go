@@ -18,10 +18,10 @@ import (
 // statement need not look quite as bad.
 const (
 	adviceCalls       = 20
-	adviceShare       = 0.05  // of the executor time of all statements
-	adviceTableRows   = 10000 // smaller tables are as well read whole
-	adviceMinCost     = 100   // a plan cheaper than that is left alone
-	adviceCostRatio   = 0.5   // the index must at least halve the cost
+	adviceShare       = 0.05 // of the executor time of all statements
+	adviceTableRows   = 5000 // smaller tables are as well read whole
+	adviceMinCost     = 100  // a plan cheaper than that is left alone
+	adviceCostRatio   = 0.5  // the index must at least halve the cost
 	adviceColumnRatio = 1.0 / 3
 
 	maxAdviceQueries   = 10
@@ -37,8 +37,8 @@ type suspicion struct {
 }
 
 var (
-	verifiable = suspicion{blocksCall: 200, blocksRow: 20}
-	guessed    = suspicion{blocksCall: 1000, blocksRow: 100, readsCall: 1000}
+	verifiable = suspicion{blocksCall: 50, blocksRow: 10}
+	guessed    = suspicion{blocksCall: 200, blocksRow: 20, readsCall: 1000}
 )
 
 func (s suspicion) falls(st evidence.Statement) bool {

@@ -55,6 +55,9 @@ const (
 	viewTables   = "pg_catalog.pg_stat_user_tables"
 	viewIndexes  = "pg_catalog.pg_stat_user_indexes"
 	viewLocks    = "pg_catalog.pg_locks"
+
+	viewWriter       = "pg_catalog.pg_stat_bgwriter"
+	viewCheckpointer = "pg_catalog.pg_stat_checkpointer"
 )
 
 // probe asks what there is, from the catalogue and never from the version.
@@ -69,7 +72,7 @@ func probe(ctx context.Context, s *session) (*capabilities, error) {
 	}
 	c := &found[0]
 	c.asked = before.Add(time.Since(before) / 2)
-	views := []string{viewActivity, viewDatabase, viewWAL, viewIO, viewTables, viewIndexes, viewLocks}
+	views := []string{viewActivity, viewDatabase, viewWAL, viewIO, viewTables, viewIndexes, viewLocks, viewWriter, viewCheckpointer}
 	if c.Statements != "" {
 		views = append(views, c.statementsView(), c.infoView())
 	}

@@ -147,6 +147,7 @@ func (c *Collector) describe(ctx context.Context, a *account, after *snapshot) {
 	c.tell("statements, tables, indexes", false, nil)
 	a.addTexts(ctx, c.session, after.caps)
 	a.addShapes(ctx, c.session, after.caps)
+	a.addHousekeeping(ctx, c.session, after.caps)
 	a.addSettings(ctx, c.session)
 	c.tell("index advice", false, nil)
 	a.addAdvice(ctx, c.session, after.caps, c.config.Explain)

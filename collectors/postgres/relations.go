@@ -76,6 +76,8 @@ type tableShape struct {
 	OID       uint32
 	RelTuples float64 // -1 where never analyzed
 	Bytes     float64
+	VacuumAt  float64 // dead tuples at which autovacuum acts, by the table's own settings
+	XIDAge    float64
 }
 
 // sizeSQL asks for a relation's size: exactly, which waits for a lock behind
@@ -89,7 +91,15 @@ func sizeSQL(exact bool) string {
 
 func readTableShapes(ctx context.Context, s *session, oids []uint32, exact bool) ([]tableShape, error) {
 	return rows(ctx, s, pgx.RowToStructByPos[tableShape],
-		`select /* culprit */ c.oid, c.reltuples::float8, `+sizeSQL(exact)+` from pg_catalog.pg_class c where c.oid = any($1::oid[])`, oids)
+		`select /* culprit */ c.oid, c.reltuples::float8, `+sizeSQL(exact)+`,
+ `+vacuumOption("threshold")+` + `+vacuumOption("scale_factor")+` * greatest(c.reltuples, 0), age(c.relfrozenxid)::float8
+from pg_catalog.pg_class c where c.oid = any($1::oid[])`, oids)
+}
+
+// vacuumOption is the table's own setting, or the server's.
+func vacuumOption(name string) string {
+	name = "autovacuum_vacuum_" + name
+	return fmt.Sprintf("coalesce((select option_value::float8 from pg_options_to_table(c.reloptions) where option_name = '%[1]s'), current_setting('%[1]s')::float8)", name)
 }
 
 // indexShape is what an index is, apart from its counters.

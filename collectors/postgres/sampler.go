@@ -92,7 +92,8 @@ func (p *sampler) run(ctx context.Context) {
 }
 
 // tick takes one sample, and once a second what is dearer: the connections in
-// use and, where somebody waits for a lock, who blocks whom.
+// use and, where somebody waits for a lock, who blocks whom; now and then, who
+// holds back vacuum.
 func (p *sampler) tick(ctx context.Context) error {
 	at := time.Now()
 	seen, err := rows(ctx, p.session, scanSighting, sightingSQL(p.caps))
@@ -108,9 +109,15 @@ func (p *sampler) tick(ctx context.Context) error {
 		return p.give(err)
 	}
 	if locked {
-		return p.give(p.blocking(ctx, at))
+		if err := p.blocking(ctx, at); err != nil {
+			return p.give(err)
+		}
 	}
-	return nil
+	if at.Sub(p.history.lastHeld) < holdersEvery {
+		return nil
+	}
+	p.history.lastHeld = at
+	return p.give(p.holders(ctx, at))
 }
 
 // give closes a connection that failed otherwise than by the server's answer,

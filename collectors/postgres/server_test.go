@@ -242,3 +242,16 @@ func (s *server) crash() {
 	_ = s.cmd.Wait()
 	s.cmd = nil
 }
+
+// standby is a second server that follows this one.
+func (s *server) standby() *server {
+	s.t.Helper()
+	o := *s
+	o.data, o.port, o.cmd = filepath.Join(s.t.TempDir(), "standby"), freePort(s.t), nil
+	o.owner()
+	s.run("pg_basebackup", "-D", o.data, "-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-U", "postgres", "-R", "--checkpoint=fast", "--no-sync")
+	o.configure(nil)
+	o.start()
+	s.t.Cleanup(o.stop)
+	return &o
+}

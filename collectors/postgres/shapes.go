@@ -24,7 +24,7 @@ func (a *account) addShapes(ctx context.Context, s *session, c *capabilities) {
 	a.shapesFailed(s, c, evidence.PGTables, "read the tables' sizes", err)
 	for _, shape := range tables {
 		t := &a.pg.Tables[a.tables[shape.OID]]
-		t.RelTuples, t.Bytes = max(shape.RelTuples, 0), shape.Bytes
+		t.RelTuples, t.Bytes, t.VacuumAt, t.XIDAge = max(shape.RelTuples, 0), shape.Bytes, shape.VacuumAt, shape.XIDAge
 	}
 	indexes, exactI, err := orInexact(func(exact bool) ([]indexShape, error) {
 		return readIndexShapes(ctx, s, slices.Sorted(maps.Keys(a.indexes)), exact)
@@ -35,9 +35,26 @@ func (a *account) addShapes(ctx context.Context, s *session, c *capabilities) {
 		i.Columns, i.Method, i.Unique, i.Primary, i.Valid = shape.Columns, shape.Method, shape.Unique, shape.Primary, shape.Valid
 		i.Constraint, i.Partial, i.Monotonic, i.Bytes = shape.Constraint, shape.Partial, shape.Monotonic, shape.Bytes
 	}
+	redundant, err := readCovered(ctx, s, slices.Sorted(maps.Keys(a.indexes)))
+	a.shapesFailed(s, c, evidence.PGIndexes, "compare the indexes", err)
+	for _, x := range redundant {
+		a.pg.Indexes[a.indexes[x.OID]].CoveredBy = x.By
+	}
 	if !exactT || !exactI {
 		a.note("sizes are as of the last vacuum or analyze, because a lock was in the way")
 	}
+}
+
+// addHousekeeping looks for what is wrong with the schema or its surroundings,
+// whatever the window showed.
+func (a *account) addHousekeeping(ctx context.Context, s *session, c *capabilities) {
+	var err error
+	a.pg.Unindexed, err = readUnindexed(ctx, s)
+	a.shapesFailed(s, c, evidence.PGTables, "look for foreign keys without an index", err)
+	a.pg.Sequences, err = readSequences(ctx, s)
+	a.shapesFailed(s, c, evidence.PGTables, "look for sequences that run out", err)
+	a.pg.Replicas, err = readReplicas(ctx, s)
+	a.shapesFailed(s, c, evidence.PGDatabase, "read the standbys' lag", err)
 }
 
 func (a *account) shapesFailed(s *session, c *capabilities, kind evidence.Kind, doing string, err error) {

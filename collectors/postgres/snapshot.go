@@ -18,6 +18,7 @@ type snapshot struct {
 	hidden     int                           // entries that this role may not identify
 	database   values
 	wal        values
+	cluster    clusterRow
 	tables     map[uint32]relationRow
 	indexes    map[uint32]relationRow
 	failures   []failure
@@ -74,6 +75,10 @@ func (snap *snapshot) complete(ctx context.Context, s *session) error {
 	})
 	snap.part("read the log's flushes", []evidence.Kind{evidence.PGDatabase}, func() (err error) {
 		snap.wal, err = readWAL(ctx, s, snap.caps)
+		return err
+	})
+	snap.part("read checkpoints and the log", []evidence.Kind{evidence.PGDatabase}, func() (err error) {
+		snap.cluster, err = readCluster(ctx, s, snap.caps)
 		return err
 	})
 	snap.part("read tables", []evidence.Kind{evidence.PGTables}, func() (err error) {
