@@ -208,6 +208,9 @@ const (
 	LoadLatency    Kind = "load.latency"    // Histogram, s: latency as the generator measures it
 )
 
+// Alerts of the system's own: gauge, 1 while one fires. Resource is its name.
+const Alerts Kind = "alerts"
+
 // The kinds that are not series.
 const (
 	Spans            Kind = "traces.spans"

@@ -224,3 +224,62 @@ func TestBudget(t *testing.T) {
 		t.Errorf("notes: %s", notes)
 	}
 }
+
+// fake is a server with one redis whose commands come in very many labels, a
+// clock that is wrong, and talk beside the data.
+func fake(t *testing.T, series func(query string) int) string {
+	t.Helper()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Date", time.Now().Add(-time.Minute).UTC().Format(http.TimeFormat))
+		switch {
+		case strings.HasSuffix(r.URL.Path, "values"):
+			fmt.Fprint(w, `{"status":"success","data":["redis_keyspace_hits_total"]}`)
+		case strings.HasSuffix(r.URL.Path, "series"):
+			fmt.Fprint(w, `{"status":"success","data":[{"__name__":"redis_keyspace_hits_total","job":"redis","instance":"a"}]}`)
+		default:
+			fmt.Fprint(w, `{"status":"success","data":{"resultType":"matrix","result":[`)
+			for i := range series(r.FormValue("query")) {
+				fmt.Fprintf(w, `%s{"metric":{"job":"redis","instance":"%d"},"values":[[1795208415,"1"]]}`, strings.Repeat(",", min(i, 1)), i)
+			}
+			fmt.Fprint(w, `]},"infos":["PromQL info: metric might not be a counter"]}`)
+		}
+	}))
+	t.Cleanup(srv.Close)
+	return srv.URL
+}
+
+// More series than are kept are not cut off at some place: services are read
+// whole, and a gap says so.
+func TestTooManySeries(t *testing.T) {
+	url := fake(t, func(query string) int {
+		if strings.Contains(query, "instance") {
+			return maxSeries + 1
+		}
+		return 1
+	})
+	b, err := collectFrom(t, Config{URL: url, Timeout: 20 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(b.Series) != 1 || b.Series[0].Entity != (evidence.Entity{Service: "redis"}) {
+		t.Errorf("%d series, the first of %+v", len(b.Series), b.Series[0].Entity)
+	}
+	if !strings.Contains(fmt.Sprint(b.Gaps), "instances and operations are not kept apart") || len(b.Sources[0].Notes) != 0 {
+		t.Errorf("%+v, %+v", b.Gaps, b.Sources[0].Notes)
+	}
+}
+
+func TestClockDifference(t *testing.T) {
+	c, err := New(Config{URL: fake(t, func(string) int { return 1 })})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.Check(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(fmt.Sprint(p.Gaps), "this clock and the server's differ by 1m0s") {
+		t.Errorf("%+v", p.Gaps)
+	}
+}

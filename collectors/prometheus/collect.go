@@ -3,7 +3,9 @@ package prometheus
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -49,6 +51,9 @@ func (r *run) heard(a answer) {
 		r.notes.add("the server warns: " + oneLine(w, 200))
 	}
 	for _, i := range a.Infos {
+		if strings.Contains(i, "might not be a counter") {
+			continue // that is guessed from the name; the catalogue knows
+		}
 		r.notes.add("the server notes: " + oneLine(i, 200))
 	}
 }
@@ -66,9 +71,6 @@ func (r *run) discover(ctx context.Context) error {
 	r.have = map[string]bool{}
 	for _, n := range names {
 		r.have[n] = true
-	}
-	if len(names) == 0 {
-		r.notes.add("the server has no metric in the window")
 	}
 	if err := r.match(ctx, names); err != nil {
 		return err
@@ -117,15 +119,19 @@ func (r *run) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	of := make([]time.Duration, len(r.found))
+	var paced []*match
 	finest := time.Duration(0)
-	for i, m := range r.found {
-		if of[i], err = r.intervalOf(ctx, m, byJob); err != nil {
+	for _, m := range r.found {
+		parts, err := r.pace(ctx, m, byJob)
+		if err != nil {
 			return err
 		}
-		if finest == 0 || of[i] < finest {
-			finest = of[i]
+		for _, p := range parts {
+			if finest == 0 || p.interval < finest {
+				finest = p.interval
+			}
 		}
+		paced = append(paced, parts...)
 	}
 	if finest == 0 {
 		finest = fallbackInterval
@@ -134,42 +140,65 @@ func (r *run) plan(ctx context.Context) error {
 	if r.grid.Step > max(finest, time.Second) {
 		r.notes.add(fmt.Sprintf("the window is read at steps of %s, coarser than the scrape interval of %s", promDuration(r.grid.Step), promDuration(finest)))
 	}
-	for i, m := range r.found {
-		m.window = rateWindow(of[i], r.grid)
+	for _, m := range paced {
+		m.window = rateWindow(m.interval, r.grid)
 		if m.window > r.window.Duration() {
-			r.notes.add(fmt.Sprintf("%s is scraped every %s: too coarse for this window", m.family.Name, promDuration(of[i])))
+			r.notes.add(fmt.Sprintf("%s is scraped every %s: too coarse for this window", m.family.Name, promDuration(m.interval)))
 		}
 		r.queries = append(r.queries, m.queries(r.grid, r.have["up"])...)
 	}
 	return nil
 }
 
-// intervalOf a match is the longest of its jobs; what has no `up`, or brings
-// its own times, is looked at itself. Families share the answer per job.
-func (r *run) intervalOf(ctx context.Context, m *match, byJob map[string]time.Duration) (time.Duration, error) {
-	longest := time.Duration(0)
+// pace learns how often the jobs of a match are scraped, and splits it where
+// they differ: the window of rates of a job scraped every second should not be
+// as long as that of one scraped every minute. What has no `+"`up`"+`, or brings
+// its own times, is looked at itself; families share the answer per job.
+func (r *run) pace(ctx context.Context, m *match, byJob map[string]time.Duration) ([]*match, error) {
 	jobs := m.probe.values("job")
-	if len(jobs) == 0 {
+	if len(jobs) == 0 || m.probe.capped {
 		jobs = []string{""}
 	}
+	groups := map[time.Duration][]string{}
 	for _, job := range jobs {
 		key := job
 		if m.family.About == aboutContainer {
 			key = "container of " + job
 		}
 		if _, ok := byJob[key]; !ok {
-			own, err := r.sampleInterval(ctx, m.probed(r.have), m.probe)
+			own, err := r.sampleInterval(ctx, m.probed(r.have), m.probe, job)
 			if err != nil {
-				return 0, err
+				return nil, err
 			}
 			byJob[key] = max(own, byJob[job])
 		}
-		longest = max(longest, byJob[key])
+		interval := byJob[key]
+		if interval == 0 {
+			interval = fallbackInterval
+		}
+		groups[interval] = append(groups[interval], job)
 	}
-	if longest == 0 {
-		longest = fallbackInterval
+	return m.split(groups), nil
+}
+
+// split makes a match for each interval, in the order of intervals. Jobs whose
+// intervals are close stay together, at the longest of them.
+func (m *match) split(groups map[time.Duration][]string) []*match {
+	var out []*match
+	for _, interval := range slices.Sorted(maps.Keys(groups)) {
+		if n := len(out); n > 0 && interval <= out[n-1].shortest*5/2 {
+			out[n-1].interval = interval
+			out[n-1].jobs = append(out[n-1].jobs, groups[interval]...)
+			continue
+		}
+		part := *m
+		part.interval, part.shortest, part.jobs = interval, interval, groups[interval]
+		out = append(out, &part)
 	}
-	return longest, nil
+	if len(out) == 1 {
+		out[0].jobs = nil // all of them: nothing to select
+	}
+	return out
 }
 
 // read runs the planned queries, a few at a time, and keeps the order of the
@@ -202,9 +231,16 @@ func (r *run) read(ctx context.Context) {
 	wg.Wait()
 }
 
-// ask runs one query and turns the answer into evidence.
+// ask runs one query and turns the answer into evidence. Where more series
+// answer than are kept, half a distribution would be a wrong one: it is asked
+// again for whole services.
 func (r *run) ask(ctx context.Context, q query) (result, answer, error) {
 	got, err := r.queryRange(ctx, q.text, r.grid, maxSeries)
+	if err == nil && got.Truncated {
+		q = q.query(byService, r.grid, r.have["up"])
+		got, err = r.queryRange(ctx, q.text, r.grid, maxSeries)
+		got.Series, got.Truncated = whole(got), true
+	}
 	if err != nil {
 		return result{query: q}, got, err
 	}
@@ -227,6 +263,14 @@ func (r *run) ask(ctx context.Context, q query) (result, answer, error) {
 	return res, got, nil
 }
 
+// whole gives the series of an answer that is complete, none of another.
+func whole(a answer) []samples {
+	if a.Truncated {
+		return nil
+	}
+	return a.Series
+}
+
 // keep notes what a query had to say and what it could not give.
 func (r *run) keep(q query, said answer, err error) {
 	r.heard(said)
@@ -235,7 +279,7 @@ func (r *run) keep(q query, said answer, err error) {
 	}
 	if said.Truncated {
 		r.gaps.add(evidence.Gap{Source: name, Kinds: []evidence.Kind{q.read.Kind},
-			Reason: fmt.Sprintf("more than %d series answered one query; the rest was left out", maxSeries),
+			Reason: fmt.Sprintf("more than %d series answered one query: instances and operations are not kept apart", maxSeries),
 			Remedy: "point culprit at a smaller tenant or aggregate the metric with a recording rule"})
 	}
 }

@@ -41,6 +41,8 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("%d %s", e.Status, strings.ToLower(http.StatusText(e.Status)))
 }
 
+var errNoAnswer = errors.New("no answer")
+
 // retryable marks as permanent what another try would not mend: everything
 // but connections that were cut and answers that broke off.
 func retryable(err error) error {
@@ -60,7 +62,7 @@ func (c *client) explain(ctx context.Context, err error) error {
 	}
 	err = strip(err)
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("prometheus at %s: no answer within %s", c.target(), c.timeout)
+		return fmt.Errorf("prometheus at %s: %w within %s", c.target(), errNoAnswer, c.timeout)
 	}
 	return fmt.Errorf("prometheus at %s: %w", c.target(), err)
 }

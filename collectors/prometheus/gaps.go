@@ -59,7 +59,7 @@ func failureGap(k evidence.Kind, err error) evidence.Gap {
 		g.Remedy = "allow more queries"
 	case errors.Is(err, context.Canceled):
 		g.Reason, g.Remedy = "the collection was interrupted", "let it finish"
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, errTooSlow), errors.Is(err, context.DeadlineExceeded), errors.Is(err, errNoAnswer):
 		g.Remedy = "choose a shorter window or a longer timeout"
 	case errors.As(err, &refused) && refused.Status == http.StatusUnprocessableEntity:
 		g.Remedy = "choose a shorter window, or raise the server's limits on queries"
@@ -75,6 +75,11 @@ func isBadData(err error) bool {
 
 // unseen adds a gap for each class that matters and was not found.
 func (r *run) unseen(b *evidence.Bundle) {
+	if len(r.have) == 0 {
+		r.gaps.add(evidence.Gap{Source: name, Kinds: r.catalogue.provides(), Reason: "the server has no metric in the window",
+			Remedy: "check the window's times, and whether this server scrapes the system and still keeps that time"})
+		return
+	}
 	for _, cl := range r.catalogue.classes {
 		r.unseenOf(cl, b.Has)
 	}

@@ -16,10 +16,10 @@ func (q query) entity(l labels) evidence.Entity {
 	get := q.probe.reader(l)
 	e := evidence.Entity{Service: serviceName(service.fill(get)), Instance: instance.fill(get),
 		Operation: operation.fill(get), Resource: resource.fill(get)}
-	switch q.detail {
-	case byOperation:
+	if q.detail == byOperation || q.detail == byService {
 		e.Instance = ""
-	case byInstance:
+	}
+	if q.detail == byInstance || q.detail == byService {
 		e.Operation = ""
 	}
 	if q.family.About == aboutContainer {

@@ -4,14 +4,11 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/culprit-rca/culprit/collectors"
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
@@ -271,6 +268,57 @@ func TestCounterReset(t *testing.T) {
 	}
 }
 
+// A container that died leaves no mark that it is gone. Prometheus shows its
+// last sample for five minutes more, 20 points here; we for the four scrapes of
+// the window.
+func TestDeadContainer(t *testing.T) {
+	p := &past{}
+	p.add(`container_memory_working_set_bytes{job="c",instance="i",id="/a"}`, func(i int) (float64, bool) { return 7, i <= 100 })
+	p.gauge(`container_memory_working_set_bytes{job="c",instance="i",id="/b"}`, 8)
+	b, err := collectFrom(t, Config{URL: p.serve(t), Timeout: 20 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	steady(t, find(t, b, evidence.MemoryUsage, evidence.Entity{Instance: "/b", Resource: "b"}), 8, "By")
+	dead := find(t, b, evidence.MemoryUsage, evidence.Entity{Instance: "/a", Resource: "a"})
+	if n := len(dead.Times); n < 101 || n > 105 {
+		t.Errorf("%d points, want 101 to 105", n)
+	}
+}
+
+// What is scraped every 15 s has a shorter window of rates than what is scraped
+// every minute, though both are the same metric.
+func TestJobsOfTwoPaces(t *testing.T) {
+	p := &past{}
+	slow := func(v func(i int) float64) func(int) (float64, bool) {
+		return func(i int) (float64, bool) { return v(i), i%4 == 0 }
+	}
+	for job, pace := range map[string]func(func(int) float64) func(int) (float64, bool){
+		"fast": func(v func(int) float64) func(int) (float64, bool) {
+			return func(i int) (float64, bool) { return v(i), true }
+		},
+		"slow": slow,
+	} {
+		p.add(`up{job="`+job+`",instance="a"}`, pace(func(int) float64 { return 1 }))
+		p.add(`process_cpu_seconds_total{job="`+job+`",instance="a"}`, pace(func(i int) float64 { return 1000 + 0.5*15*float64(i) }))
+	}
+	var last collectors.Event
+	b, err := collectFrom(t, Config{URL: p.serve(t), Timeout: 20 * time.Second, Progress: func(e collectors.Event) { last = e }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for job, over := range map[string]float64{"fast": 60, "slow": 240} {
+		s := find(t, b, evidence.CPUUsage, evidence.Entity{Service: job, Instance: "a"})
+		steady(t, s, 0.5, "{core}")
+		if s.Over != over {
+			t.Errorf("%s is measured over %g s, want %g", job, s.Over, over)
+		}
+	}
+	if !last.End || last.Source != "prometheus" {
+		t.Errorf("the last progress is %+v", last)
+	}
+}
+
 // Two servers scrape the same target and nothing removes the duplicates.
 func TestReplicas(t *testing.T) {
 	p := &past{}
@@ -309,88 +357,19 @@ func TestNothingToSee(t *testing.T) {
 	}
 }
 
-// The texts were recorded from node_exporter 1.5, postgres_exporter 0.11,
-// redis_exporter 1.45 and cAdvisor 0.60; here a real server scrapes them.
-func TestScrapedExporters(t *testing.T) {
-	program(t, "prometheus")
-	exporters := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-		text, err := os.ReadFile(filepath.Join("testdata", "exporter_"+filepath.Base(r.URL.Path)+".prom"))
-		if err != nil {
-			w.WriteHeader(http.StatusNotFound)
-			return
-		}
-		_, _ = w.Write(text)
-	}))
-	defer exporters.Close()
-	settings := "global: {scrape_interval: 500ms, scrape_timeout: 500ms}\nscrape_configs:\n"
-	for _, e := range []string{"node", "postgres", "redis", "minicadvisor"} {
-		settings += fmt.Sprintf("- {job_name: %s, metrics_path: /%s, honor_timestamps: false, static_configs: [{targets: ['%s']}]}\n", e, e, exporters.Listener.Addr())
-	}
-	url := startPrometheus(t, t.TempDir(), settings)
-	c, err := New(Config{URL: url, MaxQueries: 1000})
+// An hour before anything was measured is one gap, not one for each class.
+func TestEmptyWindow(t *testing.T) {
+	p := &past{}
+	p.gauge(`up{job="a",instance="a"}`, 1)
+	c, err := New(Config{URL: p.serve(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	awaitScrapes(t, c, 8)
-	now := time.Now()
-	b, err := c.Collect(context.Background(), evidence.Window{Start: now.Add(-4 * time.Second), End: now})
+	b, err := c.Collect(context.Background(), evidence.Window{Start: anHour.Start.Add(-48 * time.Hour), End: anHour.End.Add(-48 * time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkExporters(t, b, exporters.Listener.Addr().String())
-	p, err := c.Check(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Join(p.Lines, "\n")
-	for _, want := range []string{"answers (version 2.", "through cAdvisor, kubelet", "through redis_exporter", "read every 1s"} {
-		if !strings.Contains(lines, want) {
-			t.Errorf("no %q in\n%s", want, lines)
-		}
-	}
-}
-
-// awaitScrapes waits until every target was scraped some times; the first
-// comes some seconds after a server's start.
-func awaitScrapes(t *testing.T, c *Collector, times int) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
-		got, err := c.client.query(context.Background(), "min(sum_over_time(up[1m]))", time.Now(), 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(got.Series) == 1 && got.Series[0].Values[0] >= float64(times) {
-			return
-		}
-	}
-	t.Fatal("the targets are not scraped")
-}
-
-func checkExporters(t *testing.T, b *evidence.Bundle, target string) {
-	last := func(k evidence.Kind, e evidence.Entity) float64 {
-		s := find(t, b, k, e)
-		return s.Values[len(s.Values)-1]
-	}
-	for _, tc := range []struct {
-		kind evidence.Kind
-		of   evidence.Entity
-		want float64
-	}{
-		{evidence.MemoryLimit, evidence.Entity{Instance: "/rcalab", Resource: "rcalab"}, 2.68435456e+08},
-		{evidence.CPULimit, evidence.Entity{Instance: "/rcalab", Resource: "rcalab"}, 0.3},
-		{evidence.NodeCPUCount, evidence.Entity{Resource: target}, 2},
-		{evidence.DBConnectionsMax, evidence.Entity{Service: "redis", Instance: target}, 10000},
-		{evidence.Up, evidence.Entity{Service: "node", Instance: target}, 1},
-		{evidence.CacheHits, evidence.Entity{Service: "redis", Instance: target}, 0},
-	} {
-		if got := last(tc.kind, tc.of); got != tc.want {
-			t.Errorf("%s of %s is %g, want %g", tc.kind, tc.of, got, tc.want)
-		}
-	}
-	for _, s := range b.Series {
-		if s.Unit == "" || s.Query == "" || len(s.Times) != len(s.Values) {
-			t.Errorf("%s of %s: unit %q, query %q", s.Kind, s.Entity, s.Unit, s.Query)
-		}
+	if len(b.Gaps) != 1 || b.Gaps[0].Reason != "the server has no metric in the window" || len(b.Series) != 0 {
+		t.Errorf("%+v", b.Gaps)
 	}
 }

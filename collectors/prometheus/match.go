@@ -19,7 +19,11 @@ type match struct {
 	sum    string   // of a classic histogram: its _sum, "" where there is none
 	native bool     // a native histogram
 	probe  *probe
-	window time.Duration // of rates
+
+	jobs     []string      // that the match is limited to, nil for all
+	interval time.Duration // of their scrapes, the longest
+	shortest time.Duration // the shortest of them
+	window   time.Duration // of rates
 }
 
 // probed is the metric whose series stand for the match: a classic

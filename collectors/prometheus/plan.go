@@ -36,6 +36,7 @@ const (
 	byAll       detail = iota // every field of the entity
 	byOperation               // merged over instances
 	byInstance                // merged over operations
+	byService                 // merged over both: where there is too much to keep apart
 )
 
 // query is one range query of the plan.
@@ -58,13 +59,17 @@ func (m *match) queries(g grid, up bool) []query {
 	}
 	var out []query
 	for _, d := range details {
-		q := query{match: m, detail: d, text: m.render(d, g, up)}
-		if m.base != "" && !m.native && m.sum != "" {
-			q.sum = m.fillIn(byLabels(m.by(d)), "sum by ($BY) (rate($1{$SEL}[$W]))", []string{m.sum}, g)
-		}
-		out = append(out, q)
+		out = append(out, m.query(d, g, up))
 	}
 	return out
+}
+
+func (m *match) query(d detail, g grid, up bool) query {
+	q := query{match: m, detail: d, text: m.render(d, g, up)}
+	if m.sum != "" {
+		q.sum = m.fillIn(byLabels(m.by(d)), rateQuery, []string{m.sum}, g)
+	}
+	return q
 }
 
 // severalInstances reports whether any service of the match has two.
@@ -86,10 +91,10 @@ func (m *match) severalInstances() bool {
 func (m *match) by(d detail) []string {
 	service, instance, operation, resource := m.family.identity()
 	patterns := []pattern{service}
-	if d != byOperation {
+	if d == byAll || d == byInstance {
 		patterns = append(patterns, instance)
 	}
-	if d != byInstance {
+	if d == byAll || d == byOperation {
 		patterns = append(patterns, operation)
 	}
 	patterns = append(patterns, resource)
@@ -152,9 +157,14 @@ func (r *read) rate() bool {
 	return r.spec.Shape == shapeRate
 }
 
-// gaugeQuery looks at every sample where a step spans several.
+// gaugeQuery looks at every sample where a step spans several. Samples that
+// bring their own times, as those of containers, never go stale: a selector
+// would find a dead container alive for the five minutes that it looks back.
 func (m *match) gaugeQuery(g grid) string {
-	if g.Step*2 <= m.window/2 { // the window of rates is four intervals
+	if m.family.About == aboutContainer {
+		return "sum by ($BY) (last_over_time($1{$SEL}[$W]))"
+	}
+	if g.Step < 2*max(m.interval, time.Second) {
 		return "sum by ($BY) ($1{$SEL})"
 	}
 	over := m.read.Agg
@@ -203,7 +213,19 @@ func (m *match) matchers() string {
 			out = append(out, labelRef(a)+`!~"`+quietRoutes+`"`)
 		}
 	}
-	return joined(append(out, m.oneReplica(), m.family.Select, m.read.Select)...)
+	return joined(append(out, m.onlyJobs(), m.oneReplica(), m.family.Select, m.read.Select)...)
+}
+
+// onlyJobs selects the jobs of a match that was split.
+func (m *match) onlyJobs() string {
+	if len(m.jobs) == 0 {
+		return ""
+	}
+	quoted := make([]string, len(m.jobs))
+	for i, j := range m.jobs {
+		quoted[i] = regexp.QuoteMeta(j)
+	}
+	return fmt.Sprintf("%s=~%q", labelRef(m.probe.actual["job"]), strings.Join(quoted, "|"))
 }
 
 // replicaLabels tell the halves of a highly available pair apart, where

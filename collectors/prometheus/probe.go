@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
@@ -128,19 +129,18 @@ func (r *run) intervals(ctx context.Context) (map[string]time.Duration, error) {
 	return out, nil
 }
 
-// sampleInterval looks at one series of a metric: for what is pushed, and for
-// containers, whose samples carry the time of their own measurement.
-func (r *run) sampleInterval(ctx context.Context, metric string, p *probe) (time.Duration, error) {
-	if len(p.sets) == 0 {
-		return 0, nil
-	}
+// sampleInterval looks at a job's samples of a metric: for what is pushed, and
+// for containers, whose samples carry the time of their own measurement. Of
+// very many series one speaks for all.
+func (r *run) sampleInterval(ctx context.Context, metric string, p *probe, job string) (time.Duration, error) {
 	matchers := ""
-	for _, l := range p.sets[0] {
-		if l.Name != "__name__" {
-			matchers += fmt.Sprintf("%s=%q,", labelRef(l.Name), l.Value)
-		}
+	if job != "" {
+		matchers = fmt.Sprintf("%s=%q", labelRef(p.actual["job"]), job)
 	}
-	got, err := r.query(ctx, selector(metric, matchers)+"["+promDuration(intervalRange)+"]", r.window.End, 10)
+	if len(p.sets) > manySeries {
+		matchers = exactly(p.sets[0])
+	}
+	got, err := r.query(ctx, selector(metric, matchers)+"["+promDuration(intervalRange)+"]", r.window.End, 200)
 	if err != nil {
 		return 0, fmt.Errorf("probe the interval of %s: %w", metric, err)
 	}
@@ -149,6 +149,20 @@ func (r *run) sampleInterval(ctx context.Context, metric string, p *probe) (time
 		d = append(d, distances(s.Times)...)
 	}
 	return median(d), nil
+}
+
+// manySeries of one metric are not read for their times.
+const manySeries = 2_000
+
+// exactly selects one series.
+func exactly(l labels) string {
+	var out []string
+	for _, x := range l {
+		if x.Name != "__name__" {
+			out = append(out, fmt.Sprintf("%s=%q", labelRef(x.Name), x.Value))
+		}
+	}
+	return strings.Join(out, ",")
 }
 
 func distances(times []int64) []int64 {

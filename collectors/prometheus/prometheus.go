@@ -40,7 +40,18 @@ type Collector struct {
 	now       func() time.Time
 }
 
+var (
+	_ collectors.Collector = (*Collector)(nil)
+	_ collectors.Checker   = (*Collector)(nil)
+)
+
 const name = "prometheus"
+
+// maxCollection bounds all requests of a collection together: a server that
+// answers each of 300 just in time would take an hour.
+const maxCollection = 3 * time.Minute
+
+var errTooSlow = fmt.Errorf("the collection took longer than %s", maxCollection)
 
 // New checks the settings; it asks nothing of the server.
 func New(cfg Config) (*Collector, error) {
@@ -74,6 +85,8 @@ func (c *Collector) Provides() []evidence.Kind { return c.catalogue.provides() }
 // could not be read is a gap; the error is for a server of no use at all.
 func (c *Collector) Collect(ctx context.Context, w evidence.Window) (*evidence.Bundle, error) {
 	started := c.now()
+	ctx, cancel := context.WithTimeoutCause(ctx, maxCollection, errTooSlow)
+	defer cancel()
 	r := c.newRun(w)
 	if err := r.discover(ctx); err != nil {
 		return nil, err
@@ -82,5 +95,6 @@ func (c *Collector) Collect(ctx context.Context, w evidence.Window) (*evidence.B
 	b := r.bundle(w)
 	b.Sources[0].Seconds = c.now().Sub(started).Seconds()
 	b.Sort()
+	c.progress(collectors.Event{Source: name, Text: fmt.Sprintf("%d series", b.Sources[0].Items), End: true})
 	return b, nil
 }

@@ -31,7 +31,7 @@ func program(t *testing.T, name string) string {
 
 // startPrometheus runs a real server over a data directory with some
 // configuration, until the test ends.
-func startPrometheus(t *testing.T, data, settings string) string {
+func startPrometheus(t *testing.T, data, settings string, flags ...string) string {
 	t.Helper()
 	bin := program(t, "prometheus")
 	file := filepath.Join(t.TempDir(), "prometheus.yml")
@@ -39,8 +39,8 @@ func startPrometheus(t *testing.T, data, settings string) string {
 		t.Fatal(err)
 	}
 	addr := freePort(t)
-	cmd := exec.Command(bin, "--config.file="+file, "--storage.tsdb.path="+data, "--web.listen-address="+addr,
-		"--storage.tsdb.retention.time=100y", "--log.level=error")
+	cmd := exec.Command(bin, append(flags, "--config.file="+file, "--storage.tsdb.path="+data, "--web.listen-address="+addr,
+		"--storage.tsdb.retention.time=100y", "--log.level=error")...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,91 @@
+package prometheus
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+// Each file of testdata/ecosystems is what some exporters and libraries show,
+// line by line, loaded into a real server and read back:
+//
+//	rate V SERIES      a counter that rises by V a second
+//	gauge V SERIES     a gauge at V
+//	want KIND SERVICE|INSTANCE|OPERATION|RESOURCE V UNIT
+//	none KIND SERVICE|INSTANCE|OPERATION|RESOURCE
+func TestEcosystems(t *testing.T) {
+	files, err := filepath.Glob("testdata/ecosystems/*.txt")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, f := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) { ecosystem(t, f) })
+	}
+}
+
+func ecosystem(t *testing.T, file string) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, wants := &past{}, []string{}
+	for line := range strings.Lines(string(text)) {
+		verb, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch verb {
+		case "rate", "gauge":
+			v, series, _ := strings.Cut(rest, " ")
+			value := number(t, v)
+			if verb == "rate" {
+				p.counter(series, value)
+			} else {
+				p.gauge(series, value)
+			}
+		case "want", "none":
+			wants = append(wants, line)
+		}
+	}
+	b, err := collectFrom(t, Config{URL: p.serve(t), Timeout: 20 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range wants {
+		expect(t, b, strings.TrimSpace(w))
+	}
+}
+
+func number(t *testing.T, s string) float64 {
+	t.Helper()
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// expect checks one line: the entity may hold spaces, value and unit not.
+func expect(t *testing.T, b *evidence.Bundle, line string) {
+	t.Helper()
+	words := strings.Split(line, " ")
+	kind, rest := evidence.Kind(words[1]), words[2:]
+	if words[0] == "none" {
+		e := entityOf(strings.Join(rest, " "))
+		for _, s := range b.Series {
+			if s.Kind == kind && s.Entity == e {
+				t.Errorf("%s is there: %s", line, s.Query)
+			}
+		}
+		return
+	}
+	n := len(rest)
+	steady(t, find(t, b, kind, entityOf(strings.Join(rest[:n-2], " "))), number(t, rest[n-2]), rest[n-1])
+}
+
+func entityOf(s string) evidence.Entity {
+	f := strings.Split(s, "|")
+	return evidence.Entity{Service: f[0], Instance: f[1], Operation: f[2], Resource: f[3]}
+}
