@@ -286,3 +286,88 @@ func newHTTPStore(t *testing.T, address string, m *meter) *httpStore {
 	}
 	return &httpStore{base: base, client: http.DefaultClient, timeout: 5 * time.Second, meter: m}
 }
+
+// A sample of a store that holds many times more speaks for all of it: spread
+// over the window, the slow drawn more densely and weighted back.
+func TestJaegerSampling(t *testing.T) {
+	jaeger := startJaeger(t)
+	s := newShop(t, otlpTo(t, jaeger.otlp))
+	const requests = 1500
+	start := time.Now().Add(-2 * time.Minute).Truncate(time.Microsecond)
+	mean := 0.0
+	for i := range requests {
+		length := time.Duration(50+i*7919%50) * time.Millisecond
+		if i*31%10 == 0 {
+			length *= 10
+		}
+		mean += length.Seconds() / requests
+		s.request(start.Add(time.Duration(i)*40*time.Millisecond), length, 1)
+		if i%200 == 199 { // the SDK drops what its queue cannot hold
+			flush(t, s)
+		}
+	}
+	s.flush(t)
+	w := evidence.Window{Start: start, End: start.Add(time.Minute)}
+	time.Sleep(time.Second) // Jaeger batches
+	b := collect(t, Config{URL: "grpc://" + jaeger.grpc, MaxTraces: 300}, w)
+
+	weights := map[evidence.TraceID]evidence.TraceWeight{}
+	slow := 0
+	for _, tw := range b.Weights {
+		weights[tw.Trace] = tw
+		if tw.Stratum == "tail" {
+			slow++
+		}
+	}
+	got, total, first, last := 0.0, 0.0, w.End.UnixNano(), w.Start.UnixNano()
+	for _, sp := range b.Spans {
+		if !sp.Parent.IsZero() {
+			continue
+		}
+		got += weights[sp.Trace].Weight * float64(sp.Duration()) / 1e9
+		total += weights[sp.Trace].Weight
+		first, last = min(first, sp.Start), max(last, sp.Start)
+	}
+	if n := len(weights); n < 200 || n > 300 || slow < 60 {
+		t.Errorf("%d traces, %d slow; %+v", n, slow, b.Sources)
+	}
+	if got /= total; got < 0.75*mean || got > 1.25*mean {
+		t.Errorf("weighted mean %.3f s, of all %.3f s", got, mean)
+	}
+	if covered := time.Duration(last - first); covered < 55*time.Second {
+		t.Errorf("the sample covers %s of a minute", covered)
+	}
+	if spans := len(b.Spans); spans != 7*len(weights)-len(weights) {
+		t.Errorf("%d spans of %d traces", spans, len(weights))
+	}
+}
+
+func flush(t *testing.T, s *shop) {
+	t.Helper()
+	for _, p := range []*sdktrace.TracerProvider{s.gateway, s.orders} {
+		if err := p.ForceFlush(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestJaegerCheck(t *testing.T) {
+	jaeger := startJaeger(t)
+	c, err := New(Config{URL: "http://" + jaeger.http})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.Check(context.Background())
+	if err != nil || len(p.Gaps) != 1 || p.Source.Status != evidence.StatusPartial {
+		t.Fatalf("an empty store: %+v, %v", p, err)
+	}
+	s := newShop(t, otlpTo(t, jaeger.otlp))
+	s.request(time.Now(), time.Second, 1)
+	s.flush(t)
+	for deadline := time.Now().Add(10 * time.Second); len(p.Gaps) > 0 && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		p, err = c.Check(context.Background())
+	}
+	if got := fmt.Sprint(p.Lines, err); got != "[speaks Jaeger api_v3 over HTTP 2 services: gateway, orders] <nil>" {
+		t.Error(got)
+	}
+}

@@ -27,152 +27,201 @@ func slicesConcat(before string, middle []byte, after string) []byte {
 	return append(append([]byte(before), middle...), after...)
 }
 
-// jaegerTrace is a trace of Jaeger's HTTP v1 API and its JSON files.
-type jaegerTrace struct {
-	Spans     []jaegerSpan             `json:"spans"`
-	Processes map[string]jaegerProcess `json:"processes"`
-}
-
-type jaegerProcess struct {
-	Service string      `json:"serviceName"`
-	Tags    []jaegerTag `json:"tags"`
-}
-
-type jaegerTag struct {
-	Key   string `json:"key"`
-	Value any    `json:"value"`
-}
-
-type jaegerSpan struct {
-	Trace      string      `json:"traceID"`
-	ID         string      `json:"spanID"`
-	Parent     string      `json:"parentSpanID"` // before references came
-	Name       string      `json:"operationName"`
-	Start      json.Number `json:"startTime"` // µs
-	Duration   json.Number `json:"duration"`  // µs
-	References []struct {
-		Type  string `json:"refType"`
-		Trace string `json:"traceID"`
-		Span  string `json:"spanID"`
-	} `json:"references"`
-	Tags []jaegerTag `json:"tags"`
-	Logs []struct {
-		Fields []jaegerTag `json:"fields"`
-	} `json:"logs"`
-	Process   string         `json:"processID"`
-	Processes *jaegerProcess `json:"process"` // some clones write it in place
-}
-
-// jaegerJSON reads {"data": [trace, ...]}, one trace, or a list of them.
+// jaegerJSON reads {"data": [trace, ...]}, one trace, or a list of them: what
+// Jaeger's HTTP v1 API answers and its files hold. What came before an error is
+// returned with it.
 func (b *builder) jaegerJSON(document []byte) ([]evidence.Span, error) {
-	var envelope struct {
-		Data   []jaegerTrace `json:"data"`
-		Errors []struct {
-			Message string `json:"msg"`
-		} `json:"errors"`
-		jaegerTrace
-	}
-	var err error
-	if bytes.HasPrefix(bytes.TrimSpace(document), []byte("[")) {
-		err = decodeJSON(document, &envelope.Data)
-	} else {
-		err = decodeJSON(document, &envelope)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("decode Jaeger JSON: %w", err)
-	}
-	if len(envelope.Data) == 0 && len(envelope.Errors) > 0 {
-		return nil, fmt.Errorf("the server says: %s", clean(envelope.Errors[0].Message, 200))
-	}
-	if len(envelope.Spans) > 0 {
-		envelope.Data = append(envelope.Data, envelope.jaegerTrace)
-	}
 	b.Lock()
 	defer b.Unlock()
-	var spans []evidence.Span
-	for i := range envelope.Data {
-		spans = b.jaegerTrace(spans, &envelope.Data[i])
+	r := jaegerReader{builder: b, jsonScanner: jsonScanner{text: string(document)}}
+	if r.next() == '[' {
+		r.array(r.trace)
+	} else {
+		r.envelope()
 	}
-	return spans, nil
+	if r.err != nil {
+		return r.spans, fmt.Errorf("decode Jaeger JSON: %w", r.err)
+	}
+	if len(r.spans) == 0 && r.complaint != "" {
+		return nil, fmt.Errorf("the server says: %s", clean(r.complaint, 200))
+	}
+	return r.spans, nil
 }
 
-func (b *builder) jaegerTrace(spans []evidence.Span, t *jaegerTrace) []evidence.Span {
-	processes := map[string]*resource{}
-	for id, p := range t.Processes {
-		processes[id] = b.jaegerProcess(p)
-	}
-	unknown := b.jaegerProcess(jaegerProcess{})
-	for i := range t.Spans {
-		s := &t.Spans[i]
-		res := processes[s.Process]
-		if s.Processes != nil {
-			res = b.jaegerProcess(*s.Processes)
-		}
-		if res == nil {
-			res = unknown
-		}
-		if span, ok := b.jaegerSpan(res, s); ok {
-			spans = append(spans, span)
-		}
-	}
-	return spans
+// jaegerReader is one reading of one document.
+type jaegerReader struct {
+	jsonScanner
+	builder    *builder
+	spans      []evidence.Span
+	complaint  string // the server's
+	processes  map[string]*resource
+	unknown    resource
+	references []jaegerReference // scratch
 }
 
-func (b *builder) jaegerProcess(p jaegerProcess) *resource {
+func (r *jaegerReader) envelope() {
+	start, single := r.pos, false
+	r.object(func(key string) {
+		switch key {
+		case "data":
+			r.array(r.trace)
+		case "errors":
+			r.array(func() { r.object(r.errorField) })
+		case "spans":
+			single = true
+			r.skip()
+		default:
+			r.skip()
+		}
+	})
+	if single && r.err == nil {
+		r.pos = start
+		r.trace()
+	}
+}
+
+func (r *jaegerReader) errorField(key string) {
+	if text := r.scalar(); key == "msg" && r.complaint == "" {
+		r.complaint = text
+	}
+}
+
+// trace reads the processes first, which follow the spans that name them.
+func (r *jaegerReader) trace() {
+	start := r.pos
+	r.processes = map[string]*resource{}
+	r.unknown = r.builder.resource(fields{})
+	r.object(func(key string) {
+		if key != "processes" {
+			r.skip()
+			return
+		}
+		r.object(func(id string) { r.processes[id] = r.process() })
+	})
+	r.pos, r.err = start, nil // a broken text still gives the spans before the break
+	r.object(func(key string) {
+		if key != "spans" {
+			r.skip()
+			return
+		}
+		r.array(r.span)
+	})
+}
+
+func (r *jaegerReader) process() *resource {
 	var f fields
-	setTags(&f, p.Tags)
-	f.set("service.name", p.Service)
-	res := b.resource(f)
+	r.object(func(key string) {
+		switch key {
+		case "serviceName":
+			f.set("service.name", r.scalar())
+		case "tags":
+			r.tags(&f)
+		default:
+			r.skip()
+		}
+	})
+	res := r.builder.resource(f)
 	return &res
 }
 
-func (b *builder) jaegerSpan(res *resource, s *jaegerSpan) (evidence.Span, bool) {
-	raw := rawSpan{trace: s.Trace, id: s.ID, parent: s.Parent, name: s.Name}
-	start, err := s.Start.Int64()
-	if err == nil && start > 0 {
-		duration, _ := s.Duration.Int64()
+func (r *jaegerReader) tags(f *fields) {
+	r.array(func() {
+		key, value := "", ""
+		r.object(func(part string) {
+			switch part {
+			case "key":
+				key = r.scalar()
+			case "value":
+				value = r.scalar()
+			default:
+				r.skip()
+			}
+		})
+		f.set(key, value)
+	})
+}
+
+// span reads one span; times are in µs.
+func (r *jaegerReader) span() {
+	var raw rawSpan
+	var start, duration int64
+	res, process := &r.unknown, ""
+	f := &r.builder.span
+	f.reset()
+	r.references = r.references[:0]
+	r.object(func(key string) {
+		switch key {
+		case "traceID":
+			raw.trace = r.scalar()
+		case "spanID":
+			raw.id = r.scalar()
+		case "parentSpanID": // before references came
+			raw.parent = r.scalar()
+		case "operationName":
+			raw.name = r.scalar()
+		case "startTime":
+			start = r.integer()
+		case "duration":
+			duration = r.integer()
+		case "references":
+			r.array(r.reference)
+		case "tags":
+			r.tags(f)
+		case "logs":
+			r.array(func() { r.object(r.logField) })
+		case "processID":
+			process = r.scalar()
+		case "process": // some clones write it in place
+			res = r.process()
+		default:
+			r.skip()
+		}
+	})
+	if r.err != nil {
+		return
+	}
+	if known := r.processes[process]; known != nil && res == &r.unknown {
+		res = known
+	}
+	if start > 0 {
 		raw.start, raw.end = start*1000, (start+max(duration, 0))*1000
 	}
-	s.refer(&raw)
-	b.span.reset()
-	setTags(&b.span, s.Tags)
-	for _, l := range s.Logs {
-		setTags(&b.span, l.Fields)
+	raw.refer(r.references)
+	if span, ok := r.builder.build(res, raw); ok {
+		r.spans = append(r.spans, span)
 	}
-	return b.build(res, raw)
 }
 
-// refer takes the first CHILD_OF inside the trace as the parent; without one,
-// the first FOLLOWS_FROM.
-func (s *jaegerSpan) refer(raw *rawSpan) {
-	for _, kind := range []string{"CHILD_OF", "FOLLOWS_FROM"} {
-		for _, r := range s.References {
-			if raw.parent == "" && r.Type == kind && sameID(r.Trace, s.Trace) {
-				raw.parent, raw.follows = r.Span, kind == "FOLLOWS_FROM"
-			}
+func (r *jaegerReader) logField(key string) {
+	if key == "fields" {
+		r.tags(&r.builder.span)
+		return
+	}
+	r.skip()
+}
+
+func (r *jaegerReader) reference() {
+	var ref jaegerReference
+	r.object(func(key string) {
+		switch key {
+		case "refType":
+			ref.follows = r.scalar() == "FOLLOWS_FROM"
+		case "traceID":
+			ref.trace = r.scalar()
+		case "spanID":
+			ref.span = r.scalar()
+		default:
+			r.skip()
 		}
-	}
+	})
+	r.references = append(r.references, ref)
 }
 
-func sameID(a, b string) bool {
-	return strings.EqualFold(strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0"))
-}
-
-func setTags(f *fields, tags []jaegerTag) {
-	for _, t := range tags {
-		if src, ok := f.wants(t.Key); ok {
-			f.put(src, t.Key, tagText(t.Value))
-		}
+// sameTrace compares trace ids whose leading zeros or case may differ; the bytes
+// of binary ids compare as they are.
+func (r *rawSpan) sameTrace(id string) bool {
+	if r.binary {
+		return id == r.trace
 	}
-}
-
-func tagText(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return ""
-	case string:
-		return v
-	default: // json.Number, bool
-		return fmt.Sprint(v)
-	}
+	return strings.EqualFold(strings.TrimLeft(id, "0"), strings.TrimLeft(r.trace, "0"))
 }

@@ -128,7 +128,7 @@ func appendReference(list []jaegerReference, message string) ([]jaegerReference,
 func (r *rawSpan) refer(references []jaegerReference) {
 	for _, follows := range []bool{false, true} {
 		for _, ref := range references {
-			if r.parent == "" && ref.follows == follows && ref.trace == r.trace {
+			if r.parent == "" && ref.follows == follows && r.sameTrace(ref.trace) {
 				r.parent, r.follows = ref.span, follows
 			}
 		}

@@ -19,15 +19,18 @@ type wireField struct {
 	number uint64
 }
 
-var errWire = errors.New("malformed protobuf")
+var (
+	errWire  = errors.New("malformed protobuf")
+	errGroup = fmt.Errorf("%w: a group, which none of these formats has", errWire)
+)
 
-// nextField reads the field at the start of message. Groups are skipped.
+// nextField reads the field at the start of message.
 func nextField(message string) (f wireField, rest string, err error) {
 	tag, n := varint(message)
-	if n == 0 || tag>>3 == 0 || tag>>3 > uint64(protowire.MaxValidNumber) {
+	if f.id = protowire.Number(tag >> 3); n == 0 || f.id <= 0 {
 		return f, "", errWire
 	}
-	f.id, message = protowire.Number(tag>>3), message[n:]
+	message = message[n:]
 	switch protowire.Type(tag & 7) {
 	case protowire.VarintType:
 		f.number, n = varint(message)
@@ -45,7 +48,7 @@ func nextField(message string) (f wireField, rest string, err error) {
 		}
 		f.text, n = message[k:k+int(length)], k+int(length)
 	default:
-		n = protowire.ConsumeFieldValue(f.id, protowire.Type(tag&7), []byte(message))
+		return f, "", errGroup
 	}
 	if n <= 0 || n > len(message) {
 		return f, "", errWire
