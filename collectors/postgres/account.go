@@ -19,6 +19,8 @@ type account struct {
 	target string
 	failed bool // a part is missing
 
+	sampled, connected float64 // the sampler's own transactions and sessions
+
 	keys    map[statementKey]int // places in pg.Statements
 	tables  map[uint32]int       // places in pg.Tables
 	indexes map[uint32]int       // places in pg.Indexes
@@ -49,6 +51,7 @@ func (a *account) addActivity(h *history) {
 	a.pg.Activity, a.pg.Ticks = h.samples(a.window)
 	a.pg.Blocking = h.blockEdges(a.window)
 	a.pg.Refused = h.refused
+	a.sampled, a.connected = float64(h.requests), float64(h.sessions)
 	a.pg.Holders = h.holders(a.window)
 	a.bundle.Series = h.connectionSeries(a.window, a.target)
 	if a.pg.Ticks > 0 {
@@ -144,7 +147,15 @@ func (a *account) addDatabase(before, after *snapshot) {
 	}
 	_, name, _ := cutLast(a.target, "/")
 	row := &evidence.PGDatabaseRow{Name: name}
-	difference(databaseFields, before.database, after.database, row)
+	recreated := difference(databaseFields, before.database, after.database, row)
+	if before.database != nil && !recreated {
+		own := a.sampled + float64(after.requests-before.requests)
+		row.Commits = max(row.Commits-own, 0)
+		row.Sessions = max(row.Sessions-a.connected, 0)
+		if busy, times := busier(before, after, name, own); busy != "" {
+			a.gap(wrongDatabase(name, busy, times))
+		}
+	}
 	if after.wal != nil {
 		difference(walFields, before.wal, after.wal, row)
 	}

@@ -74,7 +74,7 @@ var verbs = strings.Fields(`ABORT ALTER ANALYZE BEGIN CALL CHECKPOINT CLOSE CLUS
 // history is what the sampler saw, folded by second.
 type history struct {
 	ticks    map[int64]int // by second, Unix ms
-	sessions map[int64]map[sighting]int
+	seen     map[int64]map[sighting]int
 	entries  int
 	edges    []edge
 	used     []connectionCount
@@ -86,7 +86,8 @@ type history struct {
 	lastError               string
 	slowed, full            bool
 
-	requests int
+	requests int // all of our own
+	sessions int
 	spent    time.Duration
 }
 
@@ -94,7 +95,7 @@ type history struct {
 const maxEntries = 400000
 
 func newHistory() *history {
-	return &history{ticks: map[int64]int{}, sessions: map[int64]map[sighting]int{}}
+	return &history{ticks: map[int64]int{}, seen: map[int64]map[sighting]int{}}
 }
 
 // add folds one tick in. The answer tells whether anybody waited for a lock.
@@ -112,10 +113,10 @@ func (h *history) add(at time.Time, seen []counted) (locked bool) {
 }
 
 func (h *history) put(second int64, c counted) {
-	m := h.sessions[second]
+	m := h.seen[second]
 	if m == nil {
 		m = map[sighting]int{}
-		h.sessions[second] = m
+		h.seen[second] = m
 	}
 	if _, known := m[c.sighting]; !known {
 		if h.entries >= maxEntries {
@@ -140,7 +141,7 @@ func (h *history) samples(w evidence.Window) (out []evidence.WaitSample, ticks i
 			continue
 		}
 		ticks += n
-		for s, sessions := range h.sessions[second] {
+		for s, sessions := range h.seen[second] {
 			out = append(out, evidence.WaitSample{
 				At: second, Ticks: n, Sessions: sessions, State: s.State, WaitType: s.WaitType, Wait: s.Wait,
 				QueryID: s.QueryID, Verb: s.Verb, App: s.App, Backend: s.Backend,

@@ -25,6 +25,7 @@ func (s *server) adviceShop() *pgx.Conn {
 }
 
 func TestAdvice(t *testing.T) {
+	t.Parallel()
 	s := startServer(t, "max_parallel_workers_per_gather = 0")
 	conn := s.adviceShop()
 	for _, test := range []struct {
@@ -74,6 +75,7 @@ func TestAdvice(t *testing.T) {
 // TestAdviceKeepsItsPromise creates the index that was advised and compares the
 // gain with the one that the planner foretold.
 func TestAdviceKeepsItsPromise(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	conn := s.adviceShop()
 	measure := func(explain bool) (evidence.Statement, []evidence.IndexAdvice) {

@@ -9,6 +9,7 @@ import (
 )
 
 func TestHousekeeping(t *testing.T) {
+	t.Parallel()
 	s := startServer(t, "max_prepared_transactions = 2", "wal_level = logical")
 	conn := s.shop()
 	s.exec(conn, `create table child (id serial primary key, purchase_id bigint references purchase, counter_id int references counter, note text)`,
@@ -24,6 +25,7 @@ func TestHousekeeping(t *testing.T) {
 		}
 		s.exec(conn, "checkpoint")
 		time.Sleep(5500 * time.Millisecond)
+		s.exec(conn, "select 1") // which flushes the session's counters
 	})
 	p := b.Postgres[0]
 	holder := func(kind, who string) evidence.PGHolder {
@@ -66,6 +68,7 @@ func TestHousekeeping(t *testing.T) {
 }
 
 func TestStandby(t *testing.T) {
+	t.Parallel()
 	s := startServer(t, "wal_level = replica", "hot_standby = on")
 	s.shop()
 	s.lookUp(40)

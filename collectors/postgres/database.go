@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -49,6 +51,37 @@ func readWAL(ctx context.Context, s *session, c *capabilities) (values, error) {
 			array(walFields, c.views[viewIO]), viewIO))
 	}
 	return make(values, len(walFields)), nil
+}
+
+// readTraffic counts the transactions of every database, to notice that the
+// load goes to another one than we are connected to.
+func readTraffic(ctx context.Context, s *session) (map[string]float64, error) {
+	type traffic struct {
+		Name         string
+		Transactions float64
+	}
+	found, err := rows(ctx, s, pgx.RowToStructByPos[traffic], `select /* culprit */ datname::text, (xact_commit + xact_rollback)::float8 from `+viewDatabase+` where datname is not null`)
+	out := make(map[string]float64, len(found))
+	for _, f := range found {
+		out[f.Name] = f.Transactions
+	}
+	return out, err
+}
+
+// busier is the database with most transactions between two snapshots where
+// that has many times those of our own, ours left out.
+func busier(before, after *snapshot, own string, ours float64) (name string, times float64) {
+	gained := func(db string) float64 { return after.traffic[db] - before.traffic[db] }
+	for _, db := range slices.Sorted(maps.Keys(after.traffic)) {
+		if db != own && gained(db) > gained(name) {
+			name = db
+		}
+	}
+	times = gained(name) / max(gained(own)-ours, 1)
+	if gained(name) < 100 || times < 10 {
+		return "", 0
+	}
+	return name, times
 }
 
 func oneRow(ctx context.Context, s *session, sql string, args ...any) (values, error) {

@@ -128,6 +128,7 @@ func everyFailure(c *Collector) []error {
 }
 
 func TestRefusedLogin(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	conn := s.connect("postgres", "postgres")
 	s.exec(conn, "create role locked login password 'other'")

@@ -2,8 +2,11 @@ package postgres
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +16,7 @@ import (
 )
 
 func TestRestartWhileSampling(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	s.shop()
 	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() {
@@ -39,6 +43,7 @@ func TestRestartWhileSampling(t *testing.T) {
 }
 
 func TestCrashWhileSampling(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	s.shop()
 	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() {
@@ -59,6 +64,7 @@ func TestCrashWhileSampling(t *testing.T) {
 }
 
 func TestGoneForGood(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	s.shop()
 	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop"), Timeout: time.Second}), func() {
@@ -72,6 +78,7 @@ func TestGoneForGood(t *testing.T) {
 }
 
 func TestResetDuringRun(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	conn := s.shop()
 	s.lookUp(50)
@@ -92,6 +99,7 @@ func TestResetDuringRun(t *testing.T) {
 }
 
 func TestEvictions(t *testing.T) {
+	t.Parallel()
 	s := startServer(t, "pg_stat_statements.max = 100")
 	conn := s.shop()
 	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() {
@@ -103,6 +111,7 @@ func TestEvictions(t *testing.T) {
 }
 
 func TestTooManyClients(t *testing.T) {
+	t.Parallel()
 	s := startServer(t, "max_connections = 12", "superuser_reserved_connections = 3")
 	s.shop()
 	var open []*pgx.Conn
@@ -130,7 +139,64 @@ func TestTooManyClients(t *testing.T) {
 	wantNote(t, b, "too many connections")
 }
 
+// TestHungNetwork stops the bytes, not the connections.
+func TestHungNetwork(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	s.shop()
+	p := startProxy(t, s)
+	c := newCollector(t, Config{DSN: fmt.Sprintf("postgres://reader@%s/shop?sslmode=disable", p.address), Timeout: time.Second})
+	start := time.Now()
+	b := run(t, c, func() {
+		s.lookUp(40)
+		time.Sleep(300 * time.Millisecond)
+		p.hang.Store(true)
+		time.Sleep(1500 * time.Millisecond)
+	})
+	wantGap(t, b, "no answer within 1s")
+	if d := time.Since(start); d > 15*time.Second || b.Postgres[0].Ticks == 0 {
+		t.Errorf("took %s, %d ticks", d, b.Postgres[0].Ticks)
+	}
+}
+
+type proxy struct {
+	address string
+	hang    atomic.Bool
+}
+
+func startProxy(t *testing.T, s *server) *proxy {
+	t.Helper()
+	p := &proxy{}
+	p.address = answer(t, func(from net.Conn) {
+		to, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.port))
+		if err != nil {
+			return
+		}
+		defer to.Close()
+		go p.copy(to, from)
+		p.copy(from, to)
+	})
+	return p
+}
+
+func (p *proxy) copy(to, from net.Conn) {
+	buffer := make([]byte, 32768)
+	for {
+		n, err := from.Read(buffer)
+		if err != nil {
+			return
+		}
+		if p.hang.Load() {
+			continue
+		}
+		if _, err := to.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}
+
 func TestLockQueue(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	s.shop()
 	ctx := context.Background()
@@ -176,6 +242,7 @@ func TestLockQueue(t *testing.T) {
 }
 
 func TestHotRow(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	s.shop()
 	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() {

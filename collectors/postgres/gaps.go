@@ -67,6 +67,15 @@ func discarded(before, after *snapshot) bool {
 		before.database != nil && after.database != nil && wentBack(databaseFields, before.database, after.database)
 }
 
+func wrongDatabase(own, busy string, times float64) evidence.Gap {
+	return evidence.Gap{
+		Source: source,
+		Kinds:  []evidence.Kind{evidence.PGStatements, evidence.PGActivity, evidence.PGTables, evidence.PGIndexes},
+		Reason: fmt.Sprintf("database %s had %.0f times the transactions of %s: the load may go there", busy, times, own),
+		Remedy: "name that database in the DSN",
+	}
+}
+
 // lostEntries notices a reset of pg_stat_statements where the extension does
 // not record it (before 1.9): all that was there has gone or begun again.
 func lostEntries(before, after *snapshot) bool {

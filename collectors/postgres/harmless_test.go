@@ -44,6 +44,7 @@ func sent(log string) (out []string) {
 }
 
 func TestOnlyReads(t *testing.T) {
+	t.Parallel()
 	s := startServer(t, "log_statement = all")
 	s.shop()
 	c := newCollector(t, Config{DSN: s.dsn("postgres", "shop"), Explain: true})
@@ -82,6 +83,7 @@ func TestOnlyReads(t *testing.T) {
 }
 
 func TestForeignFunctionIsNotPlanned(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	conn := s.shop()
 	s.exec(conn, "create function evil(bigint) returns bigint language plpgsql stable as $$ begin raise warning 'evil ran'; return $1; end $$",

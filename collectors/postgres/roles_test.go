@@ -10,6 +10,7 @@ import (
 )
 
 func TestRoles(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	conn := s.shop()
 	t.Run("superuser", func(t *testing.T) {
@@ -76,7 +77,49 @@ func TestRoles(t *testing.T) {
 	})
 }
 
+func TestWrongDatabase(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	s.shop()
+	b := run(t, newCollector(t, Config{DSN: s.dsn("postgres", "postgres")}), func() {
+		conn := s.connect("postgres", "shop")
+		for range 1500 {
+			s.exec(conn, "select 1")
+		}
+		s.lookUp(1)
+		_ = conn.Close(context.Background())
+	})
+	wantGap(t, b, "database shop had")
+}
+
+// TestIdlePool leaves a pool's connection open after the load: its counters
+// come ten seconds later.
+func TestIdlePool(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	_ = s.shop().Close(context.Background()) // which flushes what it did
+	conn := s.connect("postgres", "shop")
+	time.Sleep(time.Second)
+	c := newCollector(t, Config{DSN: s.dsn("reader", "shop"), Settle: 11 * time.Second})
+	b := run(t, c, func() {
+		for i := range 50 {
+			if _, err := conn.Exec(context.Background(), lookup, i); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	for _, x := range b.Postgres[0].Tables {
+		if x.Name == "purchase" && (x.SeqRead < 50*120000 || x.SeqRead > 51*120000) {
+			t.Errorf("rows read %.0f, want %d", x.SeqRead, 50*120000)
+		}
+	}
+	if d := b.Postgres[0].Database; d.Commits < 50 || d.Commits > 100 || d.Sessions != 0 {
+		t.Errorf("our own transactions count: %+v", d)
+	}
+}
+
 func TestNotPreloaded(t *testing.T) {
+	t.Parallel()
 	s := startServer(t, "shared_preload_libraries = ''", "track_io_timing = off", "compute_query_id = auto")
 	s.shop()
 	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() { s.lookUp(10) })
@@ -86,6 +129,7 @@ func TestNotPreloaded(t *testing.T) {
 }
 
 func TestAfterOnly(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	s.shop()
 	start := time.Now()

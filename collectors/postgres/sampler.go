@@ -56,6 +56,7 @@ func (p *sampler) finish() *history {
 		<-p.done
 		p.session.close()
 		p.history.requests, p.history.spent = p.session.requests, p.session.spent
+		p.history.sessions = p.session.opened
 		p.history.broken += p.session.lost
 	})
 	return p.history

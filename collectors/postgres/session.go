@@ -19,6 +19,7 @@ type session struct {
 	pooled  bool
 
 	requests int
+	opened   int
 	lost     int // connections that broke and were opened again
 	spent    time.Duration
 }
@@ -73,6 +74,7 @@ func (s *session) connect(ctx context.Context) error {
 		return err
 	}
 	s.conn = conn
+	s.opened++
 	return s.confirm(ctx)
 }
 

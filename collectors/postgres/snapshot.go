@@ -19,8 +19,10 @@ type snapshot struct {
 	database   values
 	wal        values
 	cluster    clusterRow
+	traffic    map[string]float64 // transactions by database
 	tables     map[uint32]relationRow
 	indexes    map[uint32]relationRow
+	requests   int // of our own connection, until the database was read
 	failures   []failure
 }
 
@@ -70,11 +72,16 @@ func beginSnapshot(ctx context.Context, s *session) (*snapshot, error) {
 // the context ended.
 func (snap *snapshot) complete(ctx context.Context, s *session) error {
 	snap.part("read pg_stat_database", []evidence.Kind{evidence.PGDatabase}, func() (err error) {
+		snap.requests = s.requests
 		snap.database, err = readDatabase(ctx, s, snap.caps)
 		return err
 	})
 	snap.part("read the log's flushes", []evidence.Kind{evidence.PGDatabase}, func() (err error) {
 		snap.wal, err = readWAL(ctx, s, snap.caps)
+		return err
+	})
+	snap.part("read the databases' traffic", []evidence.Kind{evidence.PGDatabase}, func() (err error) {
+		snap.traffic, err = readTraffic(ctx, s)
 		return err
 	})
 	snap.part("read checkpoints and the log", []evidence.Kind{evidence.PGDatabase}, func() (err error) {

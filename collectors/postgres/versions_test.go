@@ -111,6 +111,7 @@ func startBouncer(t *testing.T, s *server, lines ...string) (port int) {
 }
 
 func TestThroughPooler(t *testing.T) {
+	t.Parallel()
 	for name, lines := range map[string][]string{
 		"refuses start-up parameters":  nil,
 		"swallows start-up parameters": {"ignore_startup_parameters = default_transaction_read_only,statement_timeout,lock_timeout,idle_in_transaction_session_timeout"},
