@@ -39,7 +39,7 @@ func Build(b *evidence.Bundle, res *analyzers.Result, j *rules.Judgement, opts O
 		Window:        utc(b.Window),
 		Loads:         b.Loads,
 		Events:        b.Events,
-		Symptoms:      bd.symptoms(res.Facts),
+		Symptoms:      symptoms(res.Facts, affected(j.Causes)),
 		Causes:        bd.ranked(j.Causes),
 		Leads:         bd.unranked(j.Leads),
 		Housekeeping:  bd.unranked(j.Housekeeping),
@@ -76,16 +76,32 @@ func zone(l *time.Location, at time.Time) *Zone {
 	return &Zone{Name: name, OffsetS: offset}
 }
 
-func (bd *builder) symptoms(f *analyzers.Facts) []Symptom {
+// affected lists the operations whose latency the causes account for.
+func affected(causes []*rules.Hypothesis) []evidence.Entity {
+	var out []evidence.Entity
+	for _, h := range causes {
+		if h.Impact != nil && !slices.Contains(out, h.Impact.Operation) {
+			out = append(out, h.Impact.Operation)
+		}
+	}
+	return out
+}
+
+// symptoms lists the slow operations first, worst first, then those that a
+// cause affects, then the others. The first two sorts say when they were slow.
+func symptoms(f *analyzers.Facts, affected []evidence.Entity) []Symptom {
 	out := []Symptom{}
 	if f == nil {
 		return out
 	}
 	charted := 0
-	for _, s := range inOrder(f) {
+	for _, s := range inOrder(f, affected) {
 		sym := symptom(s)
-		if s.Slow && charted < chartedSlow {
-			sym.Charts = symptomCharts(s, charted == 0)
+		if s.Slow || slices.Contains(affected, s.Entity) {
+			sym.SlowSpans = slowSpans(s)
+			if charted < chartedSlow {
+				sym.Charts = symptomCharts(s, charted == 0)
+			}
 			charted++
 		}
 		out = append(out, sym)
@@ -93,14 +109,18 @@ func (bd *builder) symptoms(f *analyzers.Facts) []Symptom {
 	return out
 }
 
-// inOrder lists the slow operations first, worst first, then the others.
-func inOrder(f *analyzers.Facts) []analyzers.Symptom {
-	out := slices.Clone(f.Slow)
-	for _, s := range f.Symptoms {
-		if !slices.ContainsFunc(f.Slow, func(o analyzers.Symptom) bool { return o.Entity == s.Entity }) {
-			out = append(out, s)
+func inOrder(f *analyzers.Facts, affected []evidence.Entity) []analyzers.Symptom {
+	rank := func(s analyzers.Symptom) int {
+		if i := slices.IndexFunc(f.Slow, func(o analyzers.Symptom) bool { return o.Entity == s.Entity }); i >= 0 {
+			return i
 		}
+		if i := slices.Index(affected, s.Entity); i >= 0 {
+			return len(f.Slow) + i
+		}
+		return len(f.Slow) + len(affected)
 	}
+	out := slices.Clone(f.Symptoms)
+	slices.SortStableFunc(out, func(x, y analyzers.Symptom) int { return cmp.Compare(rank(x), rank(y)) })
 	return out
 }
 
@@ -109,7 +129,7 @@ func symptom(s analyzers.Symptom) Symptom {
 		Service: s.Entity.Service, Operation: s.Entity.Operation,
 		RPS: s.RPS, ErrorRatio: s.ErrorRatio, P50: s.P50, P95: s.P95, P99: s.P99,
 		P95Low: s.P95Low, P95High: s.P95High, BaselineNote: s.BaselineNote,
-		Slow: s.Slow, Why: s.Why, Source: s.Source, SlowSpans: slowSpans(s),
+		Slow: s.Slow, Why: s.Why, Source: s.Source,
 	}
 	if s.BaselineP95 > 0 {
 		out.BaselineP95 = &s.BaselineP95

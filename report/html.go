@@ -34,6 +34,9 @@ type page struct {
 	Window, Baseline  string
 	Zone              string
 	SlowText, NoCause string
+	Operations        []Symptom // in sight; More are folded away
+	More              []Symptom
+	AnySlow           bool
 	Method            string
 	Symptoms          []plot
 	Causes            []causeView
@@ -94,7 +97,7 @@ func writeHTML(w io.Writer, r *Report) error {
 		"coverageWord": coverageWord, "coverageDetail": coverageDetail, "operationName": operationName, "digits": digits, "percent": percent,
 		"seconds": seconds, "orDash": orDash, "p95Text": p95Text, "bucketText": bucketText, "baselineText": baselineText, "savedText": savedText,
 		"scoreText": scoreText, "scoreWord": scoreWord, "tallyText": tallyText, "pieces": pieces, "kindsText": kindsText, "verdictMark": verdictMark,
-		"entityText": entityText, "shareText": shareText, "signClass": signClass, "signWord": signWord, "loadText": loadText,
+		"entityText": entityText, "shareText": shareText, "signClass": signClass, "signWord": signWord, "loadText": loadText, "symptomsTitle": symptomsTitle,
 	}).Parse(pageHTML)
 	if err != nil {
 		return fmt.Errorf("parse page template: %w", err)
@@ -143,6 +146,8 @@ func newPage(r *Report, shortened string) page {
 	if r.Baseline != nil {
 		p.Baseline = r.windowText(*r.Baseline)
 	}
+	p.Operations, p.More = r.inSight()
+	p.AnySlow = r.anySlow()
 	for i := range r.Symptoms {
 		s := &r.Symptoms[i]
 		p.Symptoms = append(p.Symptoms, r.frame(s.SlowSpans).drawAll(fmt.Sprintf("symptom-%d", i+1), s.Charts)...)
@@ -201,7 +206,7 @@ func falls(traces []Trace) []fall {
 			}
 			x := func(v float64) float64 { return 100 * math.Max(0, math.Min(v/math.Max(t.Seconds, 1e-9), 1)) }
 			f.Rows = append(f.Rows, fallRow{
-				TraceSpan: s, Indent: "d" + strconv.Itoa(min(s.Depth, waterfallDepth)), X: num(x(s.Start)), W: num(math.Max(x(s.Seconds), 0.4)),
+				TraceSpan: s, Indent: "d" + strconv.Itoa(min(s.Depth, waterfallDepth)), X: num(x(s.Start)), W: num(math.Max(x(math.Max(s.Seconds, s.Extent)), 0.4)),
 				Colour: "f" + strconv.Itoa(slices.Index(services, s.Service)%linesPerChart),
 			})
 		}

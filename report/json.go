@@ -67,5 +67,22 @@ func Read(in io.Reader) (*Report, error) {
 		return nil, fmt.Errorf("read report: schema_version %d is newer than %d, which this version knows", r.SchemaVersion, SchemaVersion)
 	}
 	r = cleaned(r)
+	r.drawable()
 	return &r, nil
+}
+
+// drawable holds charts and traces to what Build makes of them.
+func (r *Report) drawable() {
+	for i := range r.Symptoms {
+		r.Symptoms[i].Charts = thinned(r.Symptoms[i].Charts)
+	}
+	for _, causes := range [][]Cause{r.Causes, r.Leads, r.Housekeeping} {
+		for i := range causes {
+			causes[i].Charts = thinned(causes[i].Charts)
+			for k := range causes[i].Traces {
+				t := &causes[i].Traces[k]
+				t.Spans = first(t.Spans, waterfallRows)
+			}
+		}
+	}
 }

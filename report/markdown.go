@@ -123,7 +123,7 @@ func (m *markdown) head() {
 }
 
 func (m *markdown) symptoms() {
-	m.f("\n## What was slow\n\n")
+	m.f("\n## %s\n\n", symptomsTitle(m.r))
 	if len(m.r.Symptoms) == 0 {
 		m.f("No operation was seen under load in this window.\n")
 		return
@@ -134,7 +134,8 @@ func (m *markdown) symptoms() {
 		head = append(head, "p95 over the run")
 	}
 	var rows [][]string
-	for _, s := range m.r.Symptoms {
+	shown, more := m.r.inSight()
+	for _, s := range shown {
 		name := mdCell(operationName(s))
 		if s.Slow {
 			name = "**slow** " + name
@@ -146,6 +147,9 @@ func (m *markdown) symptoms() {
 		rows = append(rows, row)
 	}
 	m.table(head, rows)
+	if len(more) > 0 {
+		m.f("\n%d more operations are in the HTML report.\n", len(more))
+	}
 	for _, s := range m.r.Symptoms {
 		if s.Slow && s.Why != "" {
 			m.f("\n- %s: %s", mdCode(operationName(s)), mdText(s.Why))

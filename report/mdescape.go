@@ -16,12 +16,14 @@ func mdText(s string) string {
 	runes := []rune(s)
 	for i, r := range runes {
 		switch {
-		case strings.ContainsRune("\\`*[]<>&|~$^", r),
+		case strings.ContainsRune("\\`*<>&|~$", r),
+			r == '[' && i == 0,
+			r == ']' && (i+1 == len(runes) || strings.ContainsRune("([:", runes[i+1])),
 			r == '_' && !(inWord(runes, i-1) && inWord(runes, i+1)),
 			r == '!' && i+1 < len(runes) && runes[i+1] == '[',
 			r == '!' && i+1 == len(runes),
 			i == 0 && strings.ContainsRune("#+-=:", r),
-			(r == '.' || r == ')') && allDigits(runes[:i]),
+			(r == '.' || r == ')') && allDigits(runes[:i]) && (i+1 == len(runes) || runes[i+1] == ' '),
 			r == ':' && autolinks(runes, i):
 			b.WriteByte('\\')
 		}
@@ -129,9 +131,14 @@ func mdFence(s, language string) string {
 	return fence + language + "\n" + strings.TrimRight(s, "\n") + "\n" + fence + "\n"
 }
 
-// mdURL makes a checked address fit between angle brackets.
+// mdURL makes a checked address fit between angle brackets. An ampersand is
+// itself there unless it could begin an entity.
 func mdURL(s string) string {
-	return strings.NewReplacer("<", "%3C", ">", "%3E", " ", "%20", "\\", "%5C", "\n", "", "&", "&amp;").Replace(s)
+	s = strings.NewReplacer("<", "%3C", ">", "%3E", " ", "%20", "\\", "%5C", "\n", "").Replace(s)
+	if strings.Contains(s, ";") {
+		s = strings.ReplaceAll(s, "&", "&amp;")
+	}
+	return s
 }
 
 func longestRun(s string) int {

@@ -103,3 +103,20 @@ func TestBuildCopies(t *testing.T) {
 		t.Error("a second report differs")
 	}
 }
+
+// Whatever a file says, what can be read can be shown.
+func FuzzRead(f *testing.F) {
+	for _, s := range samples() {
+		f.Add(render(f, writeJSON, s.report()))
+	}
+	f.Add(`{"schema_version":1,"causes":[{"explains":[9,-1],"charts":[{"lines":[{"t":[1],"v":[]},{"t":[2,1],"v":[-1e308,1e308]}]}],"traces":[{"id":"ab","spans":[{"depth":-3,"start_s":-1e300}]}],"impact":{"now_s":-1}}]}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := Read(strings.NewReader(text))
+		if err != nil {
+			return
+		}
+		for _, o := range Formats {
+			render(t, o.Write, r)
+		}
+	})
+}

@@ -41,13 +41,14 @@ func (t *text) head() {
 }
 
 func (t *text) symptoms() {
-	t.f("\nWHAT WAS SLOW\n\n")
+	t.f("\n%s\n\n", strings.ToUpper(symptomsTitle(t.r)))
 	if len(t.r.Symptoms) == 0 {
 		t.f("  No operation was seen under load in this window.\n")
 		return
 	}
 	rows := [][]string{{"", "operation", "req/s", "errors", "p50", "p95", "p99", "before", "p95 over the run"}}
-	for _, s := range t.r.Symptoms {
+	shown, more := t.r.inSight()
+	for _, s := range shown {
 		mark := " "
 		if s.Slow {
 			mark = "!"
@@ -55,6 +56,9 @@ func (t *text) symptoms() {
 		rows = append(rows, []string{mark, shorten(operationName(s), 36), digits(s.RPS), percent(s.ErrorRatio), orDash(s.P50), p95Text(s), orDash(s.P99), baselineText(s), sparkOf(s)})
 	}
 	t.table(rows, map[int]bool{2: true, 3: true, 4: true, 5: true, 6: true, 7: true})
+	if len(more) > 0 {
+		t.f("  and %d more operations\n", len(more))
+	}
 	if s := slowText(t.r); s != "" {
 		t.f("  %s\n", strings.Replace(s, "; shaded in the charts", "", 1))
 	}

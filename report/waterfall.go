@@ -11,7 +11,8 @@ import (
 const (
 	waterfallRows  = 40
 	waterfallDepth = 12
-	foldFrom       = 3 // equal calls in a row that become one line
+	foldFrom       = 3 // repetitions that become one line
+	foldPeriod     = 4 // longest sequence of calls that is looked for as repeated
 )
 
 // TraceSpan is one line of a waterfall: a span, or several equal ones in a
@@ -20,8 +21,9 @@ type TraceSpan struct {
 	Service string  `json:"service" clean:"name"`
 	Name    string  `json:"name" clean:"name"`
 	Depth   int     `json:"depth"`
-	Start   float64 `json:"start_s"` // since the trace's start
-	Seconds float64 `json:"seconds"` // of several: from the first's start to the last's end
+	Start   float64 `json:"start_s"`            // since the trace's start
+	Seconds float64 `json:"seconds"`            // of several: their sum
+	Extent  float64 `json:"extent_s,omitempty"` // of several: from the first's start to the last's end
 	Error   bool    `json:"error,omitempty"`
 	Times   int     `json:"times,omitempty"` // how many equal spans it stands for; 0 means 1
 }
@@ -47,8 +49,9 @@ func (t *Trace) draw(b *evidence.Bundle) {
 	}
 	t.Seconds = float64(w.end-w.start) / 1e9
 	t.Spans = w.lines[:min(len(w.lines), waterfallRows)]
-	for _, l := range w.lines[len(t.Spans):] {
-		t.LeftOut += max(l.Times, 1)
+	t.LeftOut = len(w.spans)
+	for _, l := range t.Spans {
+		t.LeftOut -= max(l.Times, 1)
 	}
 }
 
@@ -88,39 +91,62 @@ func (w *waterfall) add(s *evidence.Span, depth int) {
 		return
 	}
 	w.seen[s] = true
-	w.lines = append(w.lines, w.line(s, s, depth, 1))
+	w.lines = append(w.lines, w.line(s, []*evidence.Span{s}, depth))
 	if depth == waterfallDepth {
 		return
 	}
 	kids := w.children[s.ID]
-	for i := 0; i < len(kids); {
-		n := w.run(kids[i:])
-		if n >= foldFrom {
-			w.lines = append(w.lines, w.line(kids[i], kids[i+n-1], depth+1, n))
-		} else {
-			n = 1
-			w.add(kids[i], depth+1)
+	for len(kids) > 0 {
+		period, times := w.repeated(kids)
+		for i := range period {
+			w.lines = append(w.lines, w.line(kids[i], every(kids[i:period*times], period), depth+1))
 		}
-		i += n
+		if times == 0 {
+			w.add(kids[0], depth+1)
+			period, times = 1, 1
+		}
+		kids = kids[period*times:]
 	}
 }
 
-// run counts the equal leaves at the head of a list of siblings.
-func (w *waterfall) run(kids []*evidence.Span) int {
-	n := 0
-	for n < len(kids) && kids[n].Service == kids[0].Service && kids[n].Name == kids[0].Name && len(w.children[kids[n].ID]) == 0 {
-		n++
+// repeated finds the sequence of leaves that repeats from the head of a list
+// of siblings, over the most of them: one call again and again, or a
+// connection and a query in turn. 0 where nothing does.
+func (w *waterfall) repeated(kids []*evidence.Span) (period, times int) {
+	for p := 1; p <= foldPeriod; p++ {
+		n := 0
+		for n < len(kids) && same(kids[n], kids[n%p]) && len(w.children[kids[n].ID]) == 0 {
+			n++
+		}
+		if n/p >= foldFrom && n/p*p > period*times {
+			period, times = p, n/p
+		}
 	}
-	return n
+	return period, times
 }
 
-func (w *waterfall) line(first, last *evidence.Span, depth, n int) TraceSpan {
-	l := TraceSpan{
-		Service: first.Service, Name: cmp.Or(first.Name, first.Attr(evidence.AttrDBOperation)), Depth: depth,
-		Start: float64(first.Start-w.start) / 1e9, Seconds: float64(last.End-first.Start) / 1e9, Error: first.Error,
+func same(a, b *evidence.Span) bool { return a.Service == b.Service && nameOf(a) == nameOf(b) }
+
+// nameOf is what a span did: its statement, where it has one.
+func nameOf(s *evidence.Span) string { return cmp.Or(s.Attr(evidence.AttrDBQuery), s.Name) }
+
+func every(spans []*evidence.Span, n int) []*evidence.Span {
+	var out []*evidence.Span
+	for i := 0; i < len(spans); i += n {
+		out = append(out, spans[i])
 	}
-	if n > 1 {
-		l.Times = n
+	return out
+}
+
+// line sums up one span, or equal ones.
+func (w *waterfall) line(first *evidence.Span, all []*evidence.Span, depth int) TraceSpan {
+	l := TraceSpan{Service: first.Service, Name: nameOf(first), Depth: depth, Start: float64(first.Start-w.start) / 1e9}
+	for _, s := range all {
+		l.Seconds += float64(s.Duration()) / 1e9
+		l.Error = l.Error || s.Error
+	}
+	if n := len(all); n > 1 {
+		l.Times, l.Extent = n, float64(all[n-1].End-first.Start)/1e9
 	}
 	return l
 }

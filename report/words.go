@@ -302,3 +302,30 @@ func or(s, instead string) string {
 	}
 	return s
 }
+
+// operationsShown are listed at once; a system has hundreds, and those that
+// matter come first.
+const operationsShown = 10
+
+// inSight splits the operations: slow ones and the first few, and the others.
+func (r *Report) inSight() (shown, more []Symptom) {
+	n := min(operationsShown, len(r.Symptoms))
+	for n < len(r.Symptoms) && r.Symptoms[n].Slow {
+		n++
+	}
+	if len(r.Symptoms)-n <= 3 { // no shorter folded
+		n = len(r.Symptoms)
+	}
+	return r.Symptoms[:n], r.Symptoms[n:]
+}
+
+func (r *Report) anySlow() bool {
+	return slices.ContainsFunc(r.Symptoms, func(s Symptom) bool { return s.Slow })
+}
+
+func symptomsTitle(r *Report) string {
+	if r.anySlow() {
+		return "What was slow"
+	}
+	return "How the operations did"
+}
