@@ -109,7 +109,7 @@ func (l *lab) up(ctx context.Context) error {
 func (l *lab) shopBinary() string { return filepath.Join(l.Dir, "shop") }
 
 func (l *lab) buildShop(ctx context.Context) error {
-	build := exec.CommandContext(ctx, "go", "build", "-o", l.shopBinary(), "./cmd/shop")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", l.shopBinary(), "./cmd/shop")
 	build.Dir = l.Source
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, lastLine(out))
