@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
@@ -125,11 +126,15 @@ func commandOf(s *evidence.Span) string {
 	return strings.ToLower(cmp.Or(s.Attr(evidence.AttrDBOperation), statement, name))
 }
 
-// keyPrefix is what is known of the key: "product:?" of "get product:?".
+// keyPrefix is the leading word of the key, a name by convention: "product" of
+// "get product:?"; "" where none is known.
 func keyPrefix(s *evidence.Span) string {
 	_, key, _ := strings.Cut(s.Attr(evidence.AttrDBQuery), " ")
-	key, _, _ = strings.Cut(key, " ")
-	return key
+	end := strings.IndexFunc(key, func(r rune) bool { return !unicode.IsLetter(r) && r != '_' && r != '-' && r != '.' })
+	if end < 0 {
+		return key
+	}
+	return key[:end]
 }
 
 // cacheOf names the cache server a span talks to.
@@ -247,7 +252,7 @@ func (t *Trace) cacheMisses(believable func(cacheKey) bool) []pattern {
 		}
 	}
 	for k := range found {
-		found[k].value = seconds(t.onPath(found[k].server, found[k].spans))
+		found[k].value = seconds(t.onPath(found[k].spans))
 	}
 	return found
 }
@@ -264,6 +269,7 @@ func (t *Trace) missFacts(l *lookup) map[string]string {
 // cutMisses removes the fall-backs and the writes, with what the caller did
 // between read and write: on a hit none of it happens.
 func (t *Trace) cutMisses(c Cuts, misses []lookup) {
+	between := map[int32][]stretch{} // by parent
 	for _, l := range misses {
 		for _, i := range l.fallback {
 			t.CutSubtree(c, i)
@@ -273,10 +279,12 @@ func (t *Trace) cutMisses(c Cuts, misses []lookup) {
 		}
 		t.CutSubtree(c, l.write)
 		if parent := t.Parent[l.read]; parent >= 0 && parent == t.Parent[l.write] {
-			gap := []stretch{{t.Spans[l.read].End, t.Spans[l.write].End}}
-			t.CutSelf(c, parent, t.selfWithin(parent, gap, gap[0].to-gap[0].from))
-			t.cutPlumbing(c, parent, gap)
+			between[parent] = append(between[parent], stretch{t.Spans[l.read].End, t.Spans[l.write].End})
 		}
+	}
+	for parent, gaps := range between {
+		t.CutSelf(c, parent, t.selfWithin(parent, gaps, t.Spans[parent].Duration()))
+		t.cutPlumbing(c, parent, gaps)
 	}
 }
 

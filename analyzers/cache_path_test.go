@@ -25,6 +25,7 @@ func TestCachePath(t *testing.T) {
 		"half hit, no write":      {strings.Repeat(hit+quiet, 8), 0.5},
 		"hits":                    {strings.Repeat(hit, 8), 0},
 		"session, then a query":   {strings.Repeat(quiet, 8), 0},
+		"key written in full":     {strings.Repeat(strings.Replace(miss, "set product:?", "set product ? ex ?", 1), 8), 1},
 		"other key is written":    {strings.Repeat(strings.Replace(miss, "set product:?", "set session:?", 1), 8), 0},
 		"query before the read":   {strings.Repeat(strings.Replace(miss, "8-45", "1-4", 1), 8), 0},
 		"query beside the read":   {strings.Repeat(strings.Replace(miss, "8-45", "5-45", 1), 8), 0},

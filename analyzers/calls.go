@@ -184,9 +184,10 @@ func (t *Trace) groupCalls() []callGroup {
 }
 
 // serial is the share of neighbours in a group of which the second began only
-// when the first had ended; 0 for fewer than two.
+// when the first had ended; 0 for fewer than two, and for calls that were
+// begun together but had to queue for a connection.
 func (t *Trace) serial(calls []int32) float64 {
-	if len(calls) < 2 {
+	if len(calls) < 2 || t.queued(calls) {
 		return 0
 	}
 	n := 0
@@ -198,24 +199,22 @@ func (t *Trace) serial(calls []int32) float64 {
 	return float64(n) / float64(len(calls)-1)
 }
 
-// onPath is the time that the critical path below a span spends in some of
-// the spans under it, in ns.
-func (t *Trace) onPath(below int32, spans []int32) int64 {
-	within := make(map[int32]bool, len(spans))
-	for _, i := range spans {
-		within[i] = true
+// queued reports whether more than a few of the calls ran while their driver
+// was at work for the next: what waits for a connection was begun already.
+func (t *Trace) queued(calls []int32) bool {
+	waited, k := 0, 0
+	parent := t.Parent[calls[0]]
+	if parent < 0 {
+		return false
 	}
-	var sum int64
-	for _, g := range t.PathOf(below) {
-		for at := g.Span; at >= 0; at = t.Parent[at] {
-			if within[at] {
-				sum += g.End - g.Start
-				break
-			}
-			if at == below {
-				break
-			}
+	for _, i := range t.children(parent) {
+		s := &t.Spans[i]
+		for k < len(calls) && t.Spans[calls[k]].End <= s.Start+clockRounding {
+			k++
+		}
+		if k < len(calls) && t.Spans[calls[k]].Start < s.End-clockRounding && isPlumbing(s) {
+			waited++
 		}
 	}
-	return sum
+	return float64(waited) > (1-serialEnough)*float64(len(calls))
 }

@@ -27,12 +27,42 @@ func (t *Trace) CriticalPath() []Segment { return t.PathOf(t.Root) }
 // PathOf is the critical path of one span and what is below it.
 func (t *Trace) PathOf(span int32) []Segment {
 	w := pathWalk{t: t}
-	w.enter(span, t.Spans[span].Start, t.Spans[span].End)
-	for len(w.stack) > 0 {
-		w.step()
-	}
+	w.walk(span)
 	slices.Reverse(w.segments)
 	return w.segments
+}
+
+// holdUps measures for every span how long it held up its request, with all
+// that is below it, in ns. A request that nobody waited for counts by itself;
+// what a service does beside its request holds up nobody.
+func (t *Trace) holdUps() []int64 {
+	held := make([]int64, len(t.Spans))
+	w := pathWalk{t: t}
+	for _, i := range t.order {
+		if t.Parent[i] >= 0 && (t.blocks(i) || t.server[i] != i) {
+			continue
+		}
+		w.walk(i)
+		for _, g := range w.segments {
+			held[g.Span] += g.End - g.Start
+		}
+	}
+	for _, i := range slices.Backward(t.order) {
+		if p := t.Parent[i]; p >= 0 && t.blocks(i) {
+			held[p] += held[i]
+		}
+	}
+	return held
+}
+
+// onPath is the time that some spans, none within another, held up their
+// request, in ns.
+func (t *Trace) onPath(spans []int32) int64 {
+	var sum int64
+	for _, i := range spans {
+		sum += t.held[i]
+	}
+	return sum
 }
 
 // pathWalk is the state of a walk. Candidates of the spans on the stack lie
@@ -62,6 +92,15 @@ type candidate struct {
 // which is the one that cannot have waited for the other.
 func compareEnd(a, b candidate) int {
 	return cmp.Or(cmp.Compare(b.hi, a.hi), cmp.Compare(b.lo, a.lo), cmp.Compare(a.span, b.span))
+}
+
+// walk leaves in segments the path of a span, latest first.
+func (w *pathWalk) walk(span int32) {
+	w.segments = w.segments[:0]
+	w.enter(span, w.t.Spans[span].Start, w.t.Spans[span].End)
+	for len(w.stack) > 0 {
+		w.step()
+	}
 }
 
 func (w *pathWalk) enter(span int32, lo, hi int64) {

@@ -86,7 +86,7 @@ func Explain(t *Trace) TraceReport {
 func (t *Trace) explainPattern(rule string, found *pattern) TracePattern {
 	e := t.entity(found.server)
 	p := TracePattern{Rule: rule, Service: e.Service, Operation: e.Operation, Callee: found.to.String(),
-		Count: len(found.spans), OnPath: t.onPath(t.Root, found.spans), SpanIDs: make([]string, len(found.spans))}
+		Count: len(found.spans), OnPath: t.onPath(found.spans), SpanIDs: make([]string, len(found.spans))}
 	for k, i := range found.spans {
 		p.SpanIDs[k] = t.Spans[i].ID.String()
 	}

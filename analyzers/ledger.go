@@ -38,7 +38,7 @@ type Ledger struct {
 type LedgerLine struct {
 	Service   string  `json:"service"`
 	What      string  `json:"what"` // operation, or statement or callee of a call
-	Kind      string  `json:"kind"` // self, database, cache, call, messaging
+	Kind      string  `json:"kind"` // self, database, cache, call, messaging, driver (connecting, acquiring, transactions)
 	TailTime  float64 `json:"tail_s"`
 	UsualTime float64 `json:"typical_s"`
 	Excess    float64 `json:"excess_s"`
@@ -146,6 +146,8 @@ func (t *Trace) ledgerKey(i int32) ledgerKey {
 	to := t.calleeOf(i)
 	kind := "call"
 	switch {
+	case isPlumbing(s):
+		kind = "driver"
 	case isCacheSystem(to.system):
 		kind = "cache"
 	case s.Attr(evidence.AttrDBSystem) != "":

@@ -110,7 +110,7 @@ func (t *Trace) paginates(g callGroup) bool {
 
 // matters reports whether the calls hold up their request noticeably.
 func (t *Trace) matters(server int32, calls []int32) bool {
-	on := t.onPath(server, calls)
+	on := t.onPath(calls)
 	return on >= leastTime && float64(on) >= leastShare*float64(t.Spans[server].Duration())
 }
 

@@ -38,18 +38,19 @@ func TestRepeatedCallsInOneTrace(t *testing.T) {
 		"over a cache":                    {server + loop(10, 5, 5, 2, "  $from-$to shop client get | db.system.name=redis | db.query.text=get item:?"), 10},
 		"in a message's consumer":         {"0-100 shop consumer orders process\n" + loop(10, 5, 5, 1, lookupLine), 10},
 
-		"four lookups":         {server + loop(4, 5, 5, 1, lookupLine), 0},
-		"fast lookups":         {server + loop(10, 5, 0.2, 0.1, lookupLine), 0},
-		"different statements": {server + loop(10, 5, 5, 1, "  $from-$to shop client query | db.system.name=postgresql | db.query.text=select $i from t"), 0},
-		"in parallel":          {server + loop(10, 5, 80, -79.5, lookupLine), 0},
-		"retries":              {server + loop(10, 5, 5, 1, strings.ReplaceAll(lookupLine, "$i", "7")+" | error"), 0},
-		"pages":                {server + loop(10, 5, 5, 1, "  $from-$to shop client query | db.system.name=postgresql | db.query.text=select * from t order by id limit ? offset ? | culprit.params=$i"), 0},
-		"pages by key":         {server + loop(10, 5, 5, 1, "  $from-$to shop client query | db.system.name=postgresql | db.query.text=select * from t where id > ? order by id limit ? | culprit.params=$i"), 0},
-		"transactions":         {server + loop(10, 5, 5, 1, "  $from-$to shop client begin | db.system.name=postgresql | db.query.text=begin"), 0},
-		"nobody waits":         {server + loop(10, 5, 5, 1, lookupLine+" | follows"), 0},
-		"consumers":            {server + "  1-2 shop producer send\n" + loop(10, 5, 5, 1, "    $from-$to shop consumer take\n    "+lookupLine), 0},
-		"one a request":        {server + loop(10, 5, 5, 2, "  $from-$to shop client GET /a$i\n    $from-$to items server GET /items/a$i\n    "+strings.ReplaceAll(lookupLine, "shop", "items")), 0},
-		"beside the path":      {server + "  1-99 shop client render\n" + loop(10, 5, 5, 1, lookupLine), 0},
+		"four lookups":              {server + loop(4, 5, 5, 1, lookupLine), 0},
+		"fast lookups":              {server + loop(10, 5, 0.2, 0.1, lookupLine), 0},
+		"different statements":      {server + loop(10, 5, 5, 1, "  $from-$to shop client query | db.system.name=postgresql | db.query.text=select $i from t"), 0},
+		"in parallel":               {server + loop(10, 5, 80, -79.5, lookupLine), 0},
+		"queued for one connection": {server + loop(10, 5.1, 5, 0.1, "  5-$from shop client pool.acquire | db.system.name=postgresql") + loop(10, 5, 5, 0.1, lookupLine), 0},
+		"retries":                   {server + loop(10, 5, 5, 1, strings.ReplaceAll(lookupLine, "$i", "7")+" | error"), 0},
+		"pages":                     {server + loop(10, 5, 5, 1, "  $from-$to shop client query | db.system.name=postgresql | db.query.text=select * from t order by id limit ? offset ? | culprit.params=$i"), 0},
+		"pages by key":              {server + loop(10, 5, 5, 1, "  $from-$to shop client query | db.system.name=postgresql | db.query.text=select * from t where id > ? order by id limit ? | culprit.params=$i"), 0},
+		"transactions":              {server + loop(10, 5, 5, 1, "  $from-$to shop client begin | db.system.name=postgresql | db.query.text=begin"), 0},
+		"nobody waits":              {server + loop(10, 5, 5, 1, lookupLine+" | follows"), 0},
+		"consumers":                 {server + "  1-2 shop producer send\n" + loop(10, 5, 5, 1, "    $from-$to shop consumer take\n    "+lookupLine), 0},
+		"one a request":             {server + loop(10, 5, 5, 2, "  $from-$to shop client GET /a$i\n    $from-$to items server GET /items/a$i\n    "+strings.ReplaceAll(lookupLine, "shop", "items")), 0},
+		"beside the path":           {server + "  1-99 shop client render\n" + loop(10, 5, 5, 1, lookupLine), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found := repeatedCalls(tellOne(t, c.trace))
@@ -160,5 +161,16 @@ func TestRepeatedCallsThatAreTheSame(t *testing.T) {
 	}
 	if got := f[0].Impact; got == nil || got.Then < 0.0459 || got.Then > 0.0461 || !strings.Contains(got.Method, "what-if on 6 traces, indicative") {
 		t.Errorf("impact %+v", got)
+	}
+}
+
+// A loop over another service is found although that service's clock is half
+// a second off.
+func TestRepeatedCallsAcrossClocks(t *testing.T) {
+	trace := "0-100 shop server GET /list | host.name=h1\n" +
+		loop(10, 5, 6, 2, "  $from-$to shop client GET | host.name=h1\n    50$i-50$i.4 items server GET /items/{id} | host.name=h2")
+	found := passOver(t, nPlusOne, strings.Repeat(trace+"\n", 6))[FindRepeatedCalls]
+	if len(found) != 1 || found[0].Value != 10 || found[0].Entity.Resource != "GET items /items/{id}" {
+		t.Errorf("found %+v", found)
 	}
 }

@@ -60,7 +60,7 @@ func (d *detector) analyze(p *Pass) error {
 	served := requestsByPlace(p.Facts.Traces)
 	for _, g := range groups[:min(len(groups), maxGroups)] {
 		g.measure(served[g.place])
-		d.report(p, g)
+		d.report(p, g, len(groups)-maxGroups)
 	}
 	return nil
 }
@@ -181,7 +181,9 @@ func (g *occurrences) asked() []evidence.Entity {
 	return out
 }
 
-func (d *detector) report(p *Pass, g *occurrences) {
+// report says what was found at one place. left is how many places were not
+// reported, where positive.
+func (d *detector) report(p *Pass, g *occurrences, left int) {
 	asked := g.asked()
 	entity := g.place
 	entity.Resource = g.to.String()
@@ -189,6 +191,9 @@ func (d *detector) report(p *Pass, g *occurrences) {
 		Kind: d.finds, Entity: entity, Value: g.median, Unit: d.unit, Text: d.text(g), Victims: asked,
 		Refs: typicalSlow(g.traces, 3), Facts: g.facts(),
 		Impact: Predict(p.Facts.Traces, asked[0], tracedTail, g.cut),
+	}
+	if left > 0 {
+		f.Warnings = append(f.Warnings, fmt.Sprintf("%d more places that cost less were left off", left))
 	}
 	if d.warning != "" {
 		f.Warnings = append(f.Warnings, d.warning)

@@ -79,7 +79,7 @@ func (t *Trace) slowCalls(match func(int32) bool) []pattern {
 		if len(calls) == 0 {
 			continue
 		}
-		share := float64(t.onPath(g.server, calls)) / float64(max(t.Spans[g.server].Duration(), 1))
+		share := float64(t.onPath(calls)) / float64(max(t.Spans[g.server].Duration(), 1))
 		if share < slowShare {
 			continue
 		}

@@ -19,6 +19,9 @@ const FindTimedOutCalls Kind = "calls.timed-out"
 // span.
 const outlives = 5 * int64(time.Millisecond)
 
+// maxDepth bounds how far above a call others are looked for.
+const maxDepth = 256
+
 var timeoutDetector = detector{
 	rule: "timeout-cascade", finds: FindTimedOutCalls, unit: "1", find: timedOutCalls,
 	text: func(g *occurrences) string {
@@ -82,7 +85,7 @@ func (t *Trace) timeoutFacts(calls []int32) map[string]string {
 	facts["timeout"] = duration(seconds(t.medianDuration(calls)))
 	facts["error"] = cmp.Or(t.Spans[calls[0]].Attr(evidence.AttrErrorType), t.Spans[calls[0]].Attr(evidence.AttrHTTPStatus))
 	depth := 1
-	for p := t.Parent[calls[0]]; p >= 0; p = t.Parent[p] {
+	for p, up := t.Parent[calls[0]], 0; p >= 0 && up < maxDepth; p, up = t.Parent[p], up+1 {
 		if isCall(&t.Spans[p]) && failed(&t.Spans[p]) {
 			depth++
 		}

@@ -1,6 +1,7 @@
 package analyzers
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,12 +27,14 @@ type Trace struct {
 	// Repairs says in words what was wrong and what was done about it.
 	Repairs []string
 
-	first  []int32 // children of i are kids[first[i]:first[i+1]], by start
-	kids   []int32
-	order  []int32 // every span after its parent
-	server []int32 // nearest enclosing entry of the span's own service, itself included
-	owned  bool    // Spans is a private copy
+	repairs []repair
+	first   []int32 // children of i are kids[first[i]:first[i+1]], by start
+	kids    []int32
+	order   []int32 // every span after its parent
+	server  []int32 // nearest enclosing entry of the span's own service, itself included
+	owned   bool    // Spans is a private copy
 
+	held    []int64     // by span: ns on the critical path, with what is below
 	entries []entry     // where requests enter services, parents first
 	called  []call      // every call, by start
 	groups  []callGroup // the calls by request and callee
@@ -72,6 +75,7 @@ func BuildTraces(b *evidence.Bundle) []*Trace {
 	}
 	alignClocks(traces)
 	for _, t := range traces {
+		t.held = t.holdUps()
 		t.findEntries()
 		t.called = t.findCalls()
 		t.groups = t.groupCalls()
@@ -83,7 +87,7 @@ func newTrace(spans []evidence.Span) *Trace {
 	t := &Trace{ID: spans[0].Trace, Spans: spans, Weight: 1}
 	if over := len(spans) - maxTraceSpans; over > 0 {
 		t.Spans = spans[:maxTraceSpans:maxTraceSpans]
-		t.repaired(over, "beyond the bound of a trace left off")
+		t.repaired(over, "beyond the bound of a trace, left off", "")
 	}
 	t.resolveParents()
 	t.breakCycles()
@@ -94,10 +98,48 @@ func newTrace(spans []evidence.Span) *Trace {
 	return t
 }
 
-func (t *Trace) repaired(n int, what string) {
-	if n > 0 {
-		t.Repairs = append(t.Repairs, fmt.Sprintf("%d spans %s", n, what))
+// repair is one sort of thing that was wrong with a trace.
+type repair struct {
+	what  string
+	spans int
+}
+
+func (r repair) String() string {
+	if r.spans == 1 {
+		return "1 span " + r.what
 	}
+	return fmt.Sprintf("%d spans %s", r.spans, r.what)
+}
+
+// repaired notes a repair; detail is said of this trace alone.
+func (t *Trace) repaired(n int, what, detail string) {
+	if n > 0 {
+		r := repair{what, n}
+		t.repairs = append(t.repairs, r)
+		t.Repairs = append(t.Repairs, r.String()+detail)
+	}
+}
+
+// RepairsOf sums up the repairs of many traces, the most frequent first:
+// "in 3 of 200 traces: 5 spans recorded twice, one of each dropped".
+func RepairsOf(traces []*Trace) []string {
+	spans, in := map[string]int{}, map[string]int{}
+	var whats []string
+	for _, t := range traces {
+		for _, r := range t.repairs {
+			if in[r.what] == 0 {
+				whats = append(whats, r.what)
+			}
+			spans[r.what] += r.spans
+			in[r.what]++
+		}
+	}
+	slices.SortFunc(whats, func(a, b string) int { return cmp.Or(cmp.Compare(in[b], in[a]), cmp.Compare(a, b)) })
+	out := make([]string, len(whats))
+	for i, what := range whats {
+		out[i] = fmt.Sprintf("in %d of %d traces: %s", in[what], len(traces), repair{what, spans[what]})
+	}
+	return out
 }
 
 // own makes Spans a private copy before the first change: the bundle is not
@@ -182,9 +224,7 @@ func (t *Trace) chooseRoot() {
 			t.Root = int32(i)
 		}
 	}
-	if tops > 1 {
-		t.Repairs = append(t.Repairs, fmt.Sprintf("%d roots: the longest was taken", tops))
-	}
+	t.repaired(tops-1, "without a parent beside the root, kept apart", "")
 }
 
 func (t *Trace) betterRoot(i int32) bool {

@@ -116,7 +116,7 @@ func (t *Trace) shiftClocks(offsets map[clockPair]int64) {
 		t.Spans[i].End += by
 	}
 	t.index()
-	t.repaired(shifted, fmt.Sprintf("came from clocks off by up to %v: shifted", time.Duration(most)))
+	t.repaired(shifted, "timed by clocks that disagree, shifted", fmt.Sprintf(" by up to %v", time.Duration(most)))
 }
 
 // hostOf names the clock that timed a span, as closely as the span tells.

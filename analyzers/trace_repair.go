@@ -14,7 +14,7 @@ func (t *Trace) resolveParents() {
 	ids := t.dropRepeats()
 	n := len(t.Spans)
 	t.Parent = make([]int32, n)
-	var orphans, shared int
+	var orphans, shared, selves int
 	for i := range n {
 		s := &t.Spans[i]
 		if c := ids.client(t, int32(i)); c >= 0 {
@@ -27,11 +27,12 @@ func (t *Trace) resolveParents() {
 			orphans++
 		}
 		if s.Parent == s.ID && !s.ID.IsZero() {
-			t.repaired(1, "named themselves as parent: cut loose")
+			selves++
 		}
 	}
-	t.repaired(shared, "shared their client's id: put under it")
-	t.repaired(orphans, "had a parent that is missing: kept apart")
+	t.repaired(selves, "named as their own parent, cut loose", "")
+	t.repaired(shared, "with the id of their client, put under it", "")
+	t.repaired(orphans, "with a parent that is missing, kept apart", "")
 }
 
 // spanIDs finds spans by id: the latest one first, then along next.
@@ -67,7 +68,7 @@ func (t *Trace) dropRepeats() spanIDs {
 	}
 	if repeats > 0 {
 		t.Spans, t.owned = kept, true
-		t.repaired(repeats, "were recorded twice: one of each dropped")
+		t.repaired(repeats, "recorded twice, one of each dropped", "")
 	}
 	return ids
 }
@@ -146,7 +147,7 @@ func (t *Trace) breakCycles() {
 			cut++
 		}
 	}
-	t.repaired(cut, "closed a ring of parents: cut at the earliest")
+	t.repaired(cut, "closing a ring of parents, cut at the earliest", "")
 }
 
 func (t *Trace) earliestOfRing(from int32) int32 {
@@ -175,5 +176,5 @@ func (t *Trace) closeUnfinished() {
 			}
 		}
 	}
-	t.repaired(open, "never ended: ended with their last child")
+	t.repaired(open, "never ended, ended with the last child", "")
 }

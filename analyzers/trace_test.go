@@ -116,18 +116,18 @@ func TestBuildTracesRepairs(t *testing.T) {
 		repair string
 	}{
 		"clean":       {func(s []evidence.Span) []evidence.Span { return s }, 4, ""},
-		"repeated":    {func(s []evidence.Span) []evidence.Span { return append(s, s[2]) }, 4, "1 spans were recorded twice"},
-		"early copy":  {func(s []evidence.Span) []evidence.Span { c := s[2]; c.End -= 5e6; return append(s, c) }, 4, "1 spans were recorded twice"},
-		"orphan":      {func(s []evidence.Span) []evidence.Span { return slices.Delete(s, 1, 2) }, 3, "1 spans had a parent that is missing"},
-		"two roots":   {func(s []evidence.Span) []evidence.Span { s[2].Parent = evidence.SpanID{}; return s }, 4, "2 roots"},
-		"itself":      {func(s []evidence.Span) []evidence.Span { s[3].Parent = s[3].ID; return s }, 4, "1 spans named themselves"},
-		"ring":        {func(s []evidence.Span) []evidence.Span { s[2].Parent = s[3].ID; s[3].Parent = s[2].ID; return s }, 4, "1 spans closed a ring"},
-		"whole ring":  {func(s []evidence.Span) []evidence.Span { s[0].Parent = s[3].ID; return s }, 4, "1 spans closed a ring"},
-		"never ended": {func(s []evidence.Span) []evidence.Span { s[2].End = 0; return s }, 4, "1 spans never ended"},
+		"repeated":    {func(s []evidence.Span) []evidence.Span { return append(s, s[2]) }, 4, "1 span recorded twice"},
+		"early copy":  {func(s []evidence.Span) []evidence.Span { c := s[2]; c.End -= 5e6; return append(s, c) }, 4, "1 span recorded twice"},
+		"orphan":      {func(s []evidence.Span) []evidence.Span { return slices.Delete(s, 1, 2) }, 3, "1 span with a parent that is missing"},
+		"two roots":   {func(s []evidence.Span) []evidence.Span { s[2].Parent = evidence.SpanID{}; return s }, 4, "1 span without a parent beside the root"},
+		"itself":      {func(s []evidence.Span) []evidence.Span { s[3].Parent = s[3].ID; return s }, 4, "1 span named as their own parent"},
+		"ring":        {func(s []evidence.Span) []evidence.Span { s[2].Parent = s[3].ID; s[3].Parent = s[2].ID; return s }, 4, "1 span closing a ring"},
+		"whole ring":  {func(s []evidence.Span) []evidence.Span { s[0].Parent = s[3].ID; return s }, 4, "1 span closing a ring"},
+		"never ended": {func(s []evidence.Span) []evidence.Span { s[2].End = 0; return s }, 4, "1 span never ended"},
 		"shared id": {func(s []evidence.Span) []evidence.Span {
 			s[2].ID, s[2].Parent, s[3].Parent = s[1].ID, s[0].ID, s[1].ID
 			return s
-		}, 4, "1 spans shared"},
+		}, 4, "1 span with the id of their client"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			spans := c.change(tellSpans(t, `
@@ -203,8 +203,19 @@ func TestClocksOfHostsAreAligned(t *testing.T) {
 	if got := traces[0].Spans[3].Start; got != 530e6-496e6 {
 		t.Errorf("its child starts at %d ns: it was timed by the same clock", got)
 	}
-	if len(traces[0].Repairs) != 1 || !strings.Contains(traces[0].Repairs[0], "2 spans came from clocks off by up to 496ms") {
+	if len(traces[0].Repairs) != 1 || !strings.Contains(traces[0].Repairs[0], "2 spans timed by clocks that disagree, shifted by up to 496ms") {
 		t.Errorf("repairs %q", traces[0].Repairs)
+	}
+}
+
+func TestRepairsOfManyTraces(t *testing.T) {
+	spans := tellSpans(t, "0-9 a server r\n  1-2 a client x\n  3-4 a client y\n\n0-9 a server r\n  1-2 a client x\n\n0-9 a server r")
+	spans = append(spans, spans[1], spans[2], spans[4])
+	spans[2].Parent = testSpanID(99)
+	got := strings.Join(RepairsOf(BuildTraces(&evidence.Bundle{Spans: spans})), "; ")
+	want := "in 2 of 3 traces: 3 spans recorded twice, one of each dropped; in 1 of 3 traces: 1 span with a parent that is missing, kept apart"
+	if got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }
 

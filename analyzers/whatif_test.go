@@ -101,3 +101,84 @@ func TestSelfTime(t *testing.T) {
 		}
 	}
 }
+
+// program is what a span does: work by itself and calls, some of them at
+// once, all of them awaited.
+type program struct {
+	steps   []step
+	keep    float64 // of its own work
+	removed bool
+}
+
+type step struct {
+	work  int64
+	calls []*program // at once
+}
+
+func randomProgram(r *rand.Rand, depth int) *program {
+	p := &program{keep: 1}
+	for range 1 + r.IntN(4) {
+		s := step{work: r.Int64N(5) * 1_000_000}
+		if depth > 0 {
+			for range r.IntN(4) {
+				s.calls = append(s.calls, randomProgram(r, depth-1))
+			}
+		}
+		p.steps = append(p.steps, s)
+	}
+	return p
+}
+
+// run records the program's spans and gives its end.
+func (p *program) run(at int64, parent evidence.SpanID, spans *[]evidence.Span, made *[]*program) int64 {
+	if p.removed {
+		return at
+	}
+	i := len(*spans)
+	id := testSpanID(uint64(i + 1))
+	*spans, *made = append(*spans, evidence.Span{ID: id, Parent: parent, Start: at, Service: "s"}), append(*made, p)
+	for _, s := range p.steps {
+		at += int64(float64(s.work) * p.keep)
+		joined := at
+		for _, c := range s.calls {
+			joined = max(joined, c.run(at, id, spans, made))
+		}
+		at = joined
+	}
+	(*spans)[i].End = at
+	return at
+}
+
+// A request re-timed from its trace takes what it takes when it is run again
+// with the same work left out.
+func TestRetimeAgreesWithARerun(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 10))
+	for n := range 3_000 {
+		root := randomProgram(r, 3)
+		var spans, again []evidence.Span
+		var made, ignored []*program
+		root.run(0, evidence.SpanID{}, &spans, &made)
+		byID := map[evidence.SpanID]*program{}
+		for i, p := range made {
+			byID[spans[i].ID] = p
+		}
+		tr := BuildTraces(&evidence.Bundle{Spans: spans})[0]
+		cuts := tr.NewCuts()
+		for i := range tr.Spans {
+			p := byID[tr.Spans[i].ID]
+			switch {
+			case tr.Spans[i].Duration() == 0 || r.IntN(3) > 0:
+			case int32(i) != tr.Root && r.IntN(2) == 0:
+				p.removed = true
+				tr.CutSubtree(cuts, int32(i))
+			default:
+				p.keep = 0.5
+				tr.CutSelf(cuts, int32(i), tr.SelfTime(int32(i))/2)
+			}
+		}
+		want := root.run(0, evidence.SpanID{}, &again, &ignored)
+		if got := tr.Retime(cuts); got < want-1000 || got > want+1000 {
+			t.Fatalf("program %d of %d spans: re-timed to %d, run again in %d", n, len(spans), got, want)
+		}
+	}
+}
