@@ -78,7 +78,8 @@ func (a *app) checkOne(ctx context.Context, c collectors.Collector, timeout time
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintln(a.stdout, strings.TrimSpace(strings.Join([]string{c.Name() + ":", p.Source.Target, p.Source.Version, p.Source.Protocol}, " ")))
+	what := slices.DeleteFunc([]string{p.Source.Target, p.Source.Version, p.Source.Protocol}, func(s string) bool { return s == "" })
+	fmt.Fprintf(a.stdout, "%s: %s\n", c.Name(), printable(strings.Join(what, ", ")))
 	for _, line := range p.Lines {
 		fmt.Fprintln(a.stdout, "  "+printable(line))
 	}

@@ -8,6 +8,7 @@ culprit=$(realpath "$1")
 out=$2
 scenario=${SCENARIO:-n-plus-one}
 top=$(cd "$(dirname "$0")/../.." && pwd)
+lab=${TMPDIR:-/tmp}/culprit-demo-$$ # of its own: another lab may be up
 mkdir -p "$out"
 
 say() { printf '\n== %s\n' "$*" >&2; }
@@ -16,7 +17,7 @@ say() { printf '\n== %s\n' "$*" >&2; }
 # receives the traces.
 live() {
   say "live: a shop on PostgreSQL and Redis with the fault '$scenario' planted, watched by Prometheus, loaded by k6"
-  (cd "$top/testdata/lab" && go run . --otlp --culprit "$culprit" -o "$out" run "$scenario")
+  (cd "$top/testdata/lab" && go run . --otlp --dir "$lab" --culprit "$culprit" -o "$out" run "$scenario")
 }
 
 recorded() {

@@ -322,6 +322,26 @@ func TestRunThenAnalyze(t *testing.T) {
 	}
 }
 
+// A dead source is told of before the load, which starts all the same; when
+// no source was of use the report still says why, and the exit code is 1.
+func TestRunWithDeadSources(t *testing.T) {
+	down := hostile(t)["down"]
+	dir := t.TempDir()
+	o := culprit(t, "run", "--prometheus", down, "--postgres", "postgres://u:"+canary+"@"+strings.TrimPrefix(down, "http://")+"/x?sslmode=disable",
+		"--settle", "0", "-o", dir, "--", "sh", "-c", "echo from the load")
+	o.wantError(t, exitFailed, "no source could be read")
+	load := strings.Index(o.stderr, "from the load\n")
+	for _, source := range []string{"prometheus", "postgres"} {
+		if at := strings.Index(o.stderr, "culprit: warning: "+source); at < 0 || at > load {
+			t.Errorf("no warning of %s before the load:\n%s", source, o.stderr)
+		}
+	}
+	r := readReport(t, dir)
+	if len(r.Causes) != 0 || len(r.Loads) != 1 {
+		t.Errorf("causes %v, loads %v", r.Causes, r.Loads)
+	}
+}
+
 func sameFile(t *testing.T, a, b string) {
 	t.Helper()
 	x, errX := os.ReadFile(a)

@@ -123,12 +123,9 @@ func (l *sourceLine) text(live bool) string {
 	if e.Err != nil {
 		what = "failed: " + e.Err.Error()
 	}
-	if live && !e.End && e.Total > 0 {
-		what += fmt.Sprintf(" %d/%d", e.Done, e.Total)
-		if e.Done > 0 {
-			left := time.Duration(float64(l.took) / float64(e.Done) * float64(e.Total-e.Done))
-			what += fmt.Sprintf(", %s left", left.Round(time.Second))
-		}
+	if live && !e.End && e.Done > 0 && e.Total >= e.Done {
+		left := time.Duration(float64(l.took) / float64(e.Done) * float64(e.Total-e.Done))
+		what += fmt.Sprintf(", %s left", left.Round(time.Second))
 	}
 	return fmt.Sprintf("%-10s %s (%.1f s)", l.name, printable(what), l.took.Seconds())
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -97,7 +98,7 @@ type loadRun struct {
 func (r *loadRun) observe(ctx context.Context, settle time.Duration) (*evidence.Bundle, error) {
 	sampling, end := r.watch.cancelling(ctx)
 	defer end()
-	gaps := collectors.Begin(sampling, r.collectors, r.options)
+	gaps := r.begin(sampling)
 	if r.watch.interrupted() {
 		return nil, &exitError{exitInterrupted, errors.New("interrupted before the load began")}
 	}
@@ -120,6 +121,37 @@ func (r *loadRun) observe(ctx context.Context, settle time.Duration) (*evidence.
 		return b, errInterrupted
 	}
 	return b, failed(err)
+}
+
+// preflightTime is what a source that is read after the load gets to answer
+// before it.
+const preflightTime = 5 * time.Second
+
+// begin takes the first snapshots, and asks the sources that are read
+// afterwards whether they answer at all: better known before a long load than
+// after it. What fails is said, and does not keep the load from starting.
+func (r *loadRun) begin(ctx context.Context) []evidence.Gap {
+	var wg sync.WaitGroup
+	for _, c := range r.collectors {
+		_, begins := c.(collectors.Beginner)
+		checker, checks := c.(collectors.Checker)
+		if begins || !checks {
+			continue
+		}
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, preflightTime)
+			defer cancel()
+			if _, err := checker.Check(ctx); err != nil {
+				r.progress.Say("culprit: warning: %v; the load starts all the same", err)
+			}
+		})
+	}
+	gaps := collectors.Begin(ctx, r.collectors, r.options)
+	wg.Wait()
+	for _, g := range gaps {
+		r.progress.Say("culprit: warning: %s: %s; the load starts all the same", g.Source, g.Reason)
+	}
+	return gaps
 }
 
 // runLoad starts the command and waits for its end. An interrupt is passed

@@ -15,12 +15,12 @@ func (a *app) doctor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	programs := means.Find(ctx, cache)
+	programs := a.programs(ctx, cache)
 	var notGot error
 	if a.fix {
 		installer := means.Installer{Cache: cache, Source: a.source, Log: a.err}
 		notGot = installer.Install(ctx, programs, a.progress)
-		programs = means.Find(ctx, cache)
+		programs = a.programs(ctx, cache)
 	}
 	for _, p := range programs {
 		fmt.Fprintln(a.out, doctorLine(p))

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -162,18 +163,24 @@ func (a *app) progress(text string) {
 	fmt.Fprintf(a.err, "%6.1f s  %s\n", time.Since(a.start).Seconds(), text)
 }
 
-// find returns the programs, or an error that names what is missing. Jaeger is
-// not needed where culprit itself receives the traces.
+// programs looks for what the lab needs; that is not Jaeger, minutes to build,
+// where culprit itself receives the traces.
+func (a *app) programs(ctx context.Context, cache string) []means.Program {
+	found := means.Find(ctx, cache)
+	if a.options.otlp {
+		found = slices.DeleteFunc(found, func(p means.Program) bool { return p.Name == "jaeger" })
+	}
+	return found
+}
+
+// find returns the programs, or an error that names what is missing.
 func (a *app) find(ctx context.Context) (means.Paths, error) {
 	cache, err := means.CacheDir()
 	if err != nil {
 		return nil, err
 	}
-	programs := means.Find(ctx, cache)
+	programs := a.programs(ctx, cache)
 	for _, p := range means.Missing(programs) {
-		if p.Name == "jaeger" && a.options.otlp {
-			continue
-		}
 		return nil, fmt.Errorf("%s is missing: lab doctor says how to get it, lab doctor --fix gets it", p.Name)
 	}
 	return means.PathsOf(programs), nil

@@ -189,17 +189,19 @@ func (a *app) loadAndAsk(ctx context.Context, s scenario.Scenario, state *server
 		return line{}, fmt.Errorf("create folder for reports: %w", err)
 	}
 	a.progress("load")
-	if err := a.command(ctx, state, programs["k6"], out, plan).Run(); err != nil {
+	began, command := time.Now(), a.command(ctx, state, programs["k6"], out, plan)
+	if err := command.Run(); err != nil {
 		return line{}, fmt.Errorf("load: %w", err)
 	}
-	end := time.Now()
 	l := line{scenario: s}
 	if l.load, err = plan.Summary(); err != nil {
 		return l, err
 	}
-	if l.idle, err = idleShare(ctx, state.Addresses.Prometheus, end, s.Load.Plateau); err != nil {
+	if l.cost, err = measure(ctx, state.Addresses.Prometheus, began.Add(s.Load.Ramp+s.Load.Plateau), s.Load.Plateau); err != nil {
 		return l, err
 	}
+	spent := command.ProcessState
+	l.cost.Load = (spent.UserTime() + spent.SystemTime()).Seconds() / time.Since(began).Seconds()
 	if l.healthy, err = healthyLoad(s, l.load); err != nil {
 		return l, err
 	}

@@ -21,7 +21,7 @@ type line struct {
 	verdict  score.Verdict
 	load     load.Summary
 	healthy  load.Summary
-	idle     float64 // share of all cores during the plateau
+	cost     cost
 	seconds  float64 // from nothing to the verdict
 }
 
@@ -61,14 +61,14 @@ func (b *scoreboard) printRoutes(l line) {
 
 func (b *scoreboard) table(lines []line) {
 	w := tabwriter.NewWriter(b.out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "scenario\tresult\tplanted\trank\tfalse causes\tp95\tidle\tseconds")
+	fmt.Fprintln(w, "scenario\tresult\tplanted\trank\tfalse causes\tp95\tidle\tcores: lab + load\tseconds")
 	for _, l := range lines {
 		if l.notRun != "" {
 			fmt.Fprintf(w, "%s\tNOT RUN: %s\n", l.scenario.Name, l.notRun)
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%.0f %%\t%.0f\n",
-			l.scenario.Name, l.result(), l.planted(), l.rank(), l.falseCauses(), l.hurt(), 100*l.idle, l.seconds)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%.0f %%\t%.2f + %.2f\t%.0f\n",
+			l.scenario.Name, l.result(), l.planted(), l.rank(), l.falseCauses(), l.hurt(), 100*l.cost.Idle, l.cost.Lab, l.cost.Load, l.seconds)
 	}
 	_ = w.Flush() // as above
 }

@@ -100,9 +100,9 @@ func parseStat(stat string) (uint64, error) {
 // grace is how long a server may take to end before it is killed.
 const grace = 10 * time.Second
 
-// end stops the processes, all at once, and kills those that do not obey. It
-// touches none that is not the one that was started.
-func end(processes []Process) error {
+// end stops the processes, all at once, and kills those that do not obey in
+// time. It touches none that is not the one that was started.
+func end(processes []Process, grace time.Duration) error {
 	for _, p := range processes {
 		if p.alive() {
 			_ = syscall.Kill(p.PID, p.Stop) // it may have ended in between

@@ -75,7 +75,7 @@ func Down(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(end(s.Processes), removeFolders(s.Cgroups)); err != nil {
+	if err := errors.Join(end(s.Processes, grace), removeFolders(s.Cgroups)); err != nil {
 		return fmt.Errorf("take the lab down: %w", err)
 	}
 	return os.RemoveAll(s.Dir)

@@ -39,6 +39,7 @@ type lab struct {
 	Options
 	state   *State
 	parent  *cgroup // nil where no cgroup can be made
+	watch   *cgroup // of all that watches: what they cost is known, too
 	ports   map[string]int
 	pending []func(context.Context) error // waits for what was started without waiting
 	db      *database
@@ -132,7 +133,8 @@ func (l *lab) makeParent(context.Context) error {
 		return l.state.save()
 	}
 	l.parent = parent
-	return l.state.save()
+	l.watch, err = l.group("observers")
+	return err
 }
 
 // group makes the group of one service, with its quota.
@@ -155,6 +157,9 @@ func (l *lab) group(service string) (*cgroup, error) {
 
 // start starts a server and writes it down.
 func (l *lab) start(c command) (Process, error) {
+	if c.cgroup == nil {
+		c.cgroup = l.watch
+	}
 	p, err := c.start(l.logs())
 	if err != nil {
 		return p, err

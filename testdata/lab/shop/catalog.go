@@ -29,7 +29,7 @@ type features struct {
 }
 
 const (
-	featureCount = 64
+	featureCount = 192
 	relatedCount = 8
 )
 

@@ -1,0 +1,55 @@
+package scenario
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestEveryScenarioOfTheLabIsValid(t *testing.T) {
+	all, err := LoadAll(os.DirFS("../scenarios"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) == 0 || all[0].Name != Healthy {
+		t.Fatalf("healthy does not come first among %d scenarios: the others are compared with it", len(all))
+	}
+	for _, s := range all[1:] {
+		if s.Expect == nil {
+			t.Errorf("%s plants something and expects nothing", s.Name)
+		}
+	}
+}
+
+func TestOverriddenLoadKeepsTheRest(t *testing.T) {
+	s, err := Parse("x", []byte("description: d\nload: {plateau: 20s}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := StandardLoad(); s.Load.Plateau.Seconds() != 20 || s.Load.Ramp != want.Ramp || len(s.Load.Rates) != len(want.Rates) {
+		t.Errorf("load is %+v", s.Load)
+	}
+}
+
+func TestBadScenarioIsRejected(t *testing.T) {
+	const expect = "expect: {rule: r, service: s}\nmust_hurt: {route: GET /orders, factor: 2}\n"
+	for _, test := range []struct{ name, text, says string }{
+		{"unknown key", "description: d\nfalt: {}\n", "falt"},
+		{"unknown choice", "description: d\nfault: {shop: {orders: {pol_size: 2}}}\n", "pol_size"},
+		{"choice the shop does not know", "description: d\nfault: {shop: {orders: {item_loading: some}}}\n", "item_loading"},
+		{"negative pool", "description: d\nfault: {shop: {orders: {pool_size: -1}}}\n", "pool_size"},
+		{"quota of nothing", "description: d\nfault: {quota: {orders: 0}}\n", "quota of orders"},
+		{"no description", expect, "description"},
+		{"no plateau", "description: d\nload: {plateau: 0s}\n", "plateau"},
+		{"expectation that need not hurt", "description: d\nexpect: {rule: r, service: s}\n", "belong together"},
+		{"rule without subject", "description: d\n" + strings.Replace(expect, ", service: s", "", 1), "no subject"},
+		{"route without load", "description: d\n" + strings.Replace(expect, "/orders", "/nowhere", 1), "/nowhere"},
+		{"fault that may be weak", "description: d\n" + strings.Replace(expect, "factor: 2", "factor: 1.2", 1), "double"},
+		{"not yaml", "\t", "parse scenario"},
+	} {
+		_, err := Parse("x", []byte(test.text))
+		if err == nil || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: error is %v, want one that says %q", test.name, err, test.says)
+		}
+	}
+}
