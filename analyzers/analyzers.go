@@ -39,11 +39,19 @@ type Impact struct {
 	Then       float64         `json:"then_s"`
 	Low        float64         `json:"low_s"`  // of the saving
 	High       float64         `json:"high_s"` // of the saving
+	AtMost     bool            `json:"at_most,omitempty"` // an upper bound: the request without the call, where the fix makes it faster at best
 	Method     string          `json:"method"` // "what-if on 312 traces", "pool wait from metrics"
 }
 
 // Saved is Now - Then.
 func (i *Impact) Saved() float64 { return i.Now - i.Then }
+
+// limit marks the gain as an upper bound.
+func (i *Impact) limit() {
+	if i != nil {
+		i.AtMost = true
+	}
+}
 
 // Share of the percentile that would go.
 func (i *Impact) Share() float64 {

@@ -7,9 +7,6 @@ import (
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
-// tailQuantile is the percentile whose gain ranks causes.
-const tailQuantile = 0.95
-
 // predictWorst holds a mechanism's cuts against every root operation whose
 // traces touch it and returns the prediction that saves most, with all the
 // operations that it slows (by at least a twentieth of their p95), worst
@@ -17,7 +14,7 @@ const tailQuantile = 0.95
 func (p *Pass) predictWorst(touches func(*Trace) bool, cut func(*Trace) Cuts) (*Impact, []evidence.Entity) {
 	var all []*Impact
 	for _, target := range rootOperations(p.Facts.Traces, touches) {
-		if i := Predict(p.Facts.Traces, target, tailQuantile, cut); i != nil {
+		if i := Predict(p.Facts.Traces, target, tracedTail, cut); i != nil {
 			all = append(all, i)
 		}
 	}
@@ -95,27 +92,6 @@ func callers(traces []*Trace, key string) []evidence.Entity {
 	return out
 }
 
-// slowExamples are the ids of up to n traces of an operation around its tail:
-// slow ones that match, slowest first.
-func slowExamples(traces []*Trace, match func(*Trace) bool, n int) []evidence.Ref {
-	var found []*Trace
-	for _, t := range traces {
-		if match(t) {
-			found = append(found, t)
-		}
-	}
-	slices.SortStableFunc(found, func(x, y *Trace) int {
-		return cmp.Compare(y.Spans[y.Root].Duration(), x.Spans[x.Root].Duration())
-	})
-	// the very slowest is often an outlier: start at the 95th percentile
-	found = found[min(len(found)/20, len(found)):]
-	var refs []evidence.Ref
-	for _, t := range found[:min(n, len(found))] {
-		refs = append(refs, evidence.Ref{Source: "traces", Trace: t.ID.String()})
-	}
-	return refs
-}
-
 // roughImpact is what remains without traces: the slowest operation of a
 // service, less a wait that metrics or the database know as a mean. The tail
 // of a wait is longer than its mean, so that the interval reaches from
@@ -132,7 +108,7 @@ func (p *Pass) roughImpact(service string, saved float64, method string) *Impact
 		return nil
 	}
 	saved = min(saved, worst.P95)
-	return &Impact{Operation: worst.Entity, Percentile: tailQuantile, Now: worst.P95, Then: worst.P95 - saved,
+	return &Impact{Operation: worst.Entity, Percentile: tracedTail, Now: worst.P95, Then: worst.P95 - saved,
 		Low: 0, High: min(2*saved, worst.P95), Method: method}
 }
 
@@ -145,4 +121,15 @@ func (p *Pass) orRough(i *Impact, hurt []evidence.Entity, service string, saved 
 		hurt = []evidence.Entity{i.Operation}
 	}
 	return i, hurt
+}
+
+// touched are the traces that match.
+func touched(traces []*Trace, match func(*Trace) bool) []*Trace {
+	var out []*Trace
+	for _, t := range traces {
+		if match(t) {
+			out = append(out, t)
+		}
+	}
+	return out
 }

@@ -99,7 +99,7 @@ func contentionFinding(p *Pass, pg *evidence.Postgres, e evidence.Entity, table 
 	impact, hurt = p.orRough(impact, hurt, e.Service, clamp01(share+upkeep)*writeMean(pg, keys), "share of the statement's mean time by the server's own account")
 	return Finding{Kind: FindIndexContention, Entity: e, Value: share, Unit: "1", Impact: impact, Victims: hurt,
 		Text: fmt.Sprintf("statements that write %s spend %.0f %% of their time waiting for buffer content locks (%d sightings)", table, share*100, total),
-		Refs: append([]evidence.Ref{activityRef}, slowExamples(p.Facts.Traces, touches, 2)...), Charts: []Chart{waitChart(pg)},
+		Refs: append([]evidence.Ref{activityRef}, typicalSlow(touched(p.Facts.Traces, touches), 2)...), Charts: []Chart{waitChart(pg)},
 		Facts: map[string]string{"table": table, "unread": strings.Join(names(unread), ", "), "monotonic": strings.Join(names(monotonic(indexes)), ", "),
 			"count": fmt.Sprint(len(indexes)), "synchronous_commit": pg.Server.Settings["synchronous_commit"]}}
 }

@@ -173,7 +173,7 @@ func reportScan(p *Pass, pg *evidence.Postgres, group []scan) {
 	impact, hurt := p.predictWorst(touches, statementCuts(keys))
 	impact, hurt = p.orRough(impact, hurt, e.Service, top.statement.Mean()*(1-top.after), "mean time of the statement by the server's own account")
 	p.Report(Finding{Kind: FindStatementScan, Entity: e, Value: top.examined, Unit: "1", Text: top.sentence(),
-		Refs:   append([]evidence.Ref{statementRef(top.statement)}, slowExamples(p.Facts.Traces, touches, 2)...),
+		Refs:   append([]evidence.Ref{statementRef(top.statement)}, typicalSlow(touched(p.Facts.Traces, touches), 2)...),
 		Impact: impact, Victims: hurt, Facts: top.facts(pg)})
 	share := per(exec, total)
 	p.Report(Finding{Kind: FindStatementShare, Entity: e, Value: share, Unit: "1", Refs: []evidence.Ref{statementRef(top.statement)},

@@ -30,7 +30,7 @@ type detector struct {
 	unit  string
 	find  func(*Trace) []pattern
 	text  func(*occurrences) string
-	// warning holds for every finding, "" for none.
+	// warning says that every gain is an upper bound only, "" where it is not.
 	warning string
 }
 
@@ -198,6 +198,7 @@ func (d *detector) report(p *Pass, g *occurrences, left int) {
 	}
 	if d.warning != "" {
 		f.Warnings = append(f.Warnings, d.warning)
+		f.Impact.limit()
 	}
 	if len(g.traces) < fewestTraces {
 		f.Warnings = append(f.Warnings, fmt.Sprintf("seen in %d traces only", len(g.traces)))

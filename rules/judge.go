@@ -22,6 +22,9 @@ const (
 	// quarter: then the avoidable share is itself the symptom.
 	minShareSlow = 0.10
 	minShare     = 0.25
+	// boundedGain is what an upper bound counts for: a call that is faster is
+	// still a call, and a mechanism that explains why it is slow comes first.
+	boundedGain = 0.5
 	// noImpactCap caps a score whose gain could not be measured: the
 	// mechanism is there, that it hurts is not shown.
 	noImpactCap = 0.45
@@ -158,6 +161,8 @@ func (h *Hypothesis) gainReason(r *analyzers.Result) string {
 	bar := minShare
 	if s := r.Facts.Symptom(i.Operation.Service, i.Operation.Operation); s != nil && s.Slow {
 		bar = minShareSlow
+	} else if i.AtMost {
+		return fmt.Sprintf("%s is not slow, and what of its p%.0f of %s could be spared is not known", i.Operation, i.Percentile*100, milliseconds(i.Now))
 	}
 	if i.Saved() < minSaved || i.Share() < bar {
 		return fmt.Sprintf("removing it would take the p%.0f of %s from %s to %s: too little to be what made the run slow", i.Percentile*100, i.Operation, milliseconds(i.Now), milliseconds(i.Then))
@@ -170,6 +175,9 @@ func (h *Hypothesis) gainReason(r *analyzers.Result) string {
 func (h *Hypothesis) gain() float64 {
 	if h.Impact == nil {
 		return 0
+	}
+	if h.Impact.AtMost {
+		return h.Impact.Saved() * h.Score * boundedGain
 	}
 	return h.Impact.Saved() * h.Score
 }
