@@ -2,6 +2,7 @@ package analyzers
 
 import (
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -260,4 +261,45 @@ func BenchmarkAnalyzers(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(len(bundle.Spans)*b.N)/b.Elapsed().Seconds(), "spans/s")
+}
+
+// Whatever the spans say, no detector fails, and taking out what it found
+// leaves a request between nothing and what it was.
+func TestDetectorsOnAnything(t *testing.T) {
+	r := rand.New(rand.NewPCG(31, 32))
+	lines := []string{"0-1 a client pool.acquire | db.system.name=postgresql", "0-1 a client q | db.system.name=postgresql | db.query.text=select ? from t | culprit.params=1",
+		"0-1 a client get | db.system.name=redis | db.query.text=get a:?", "0-1 a client set | db.system.name=redis | db.query.text=set a:?", "0-1 a server GET /a",
+		"0-1 a client GET /b | http.response.status_code=503", "0-1 a client c | rpc.system.name=grpc | error.type=timeout | error", "0-1 b producer send | messaging.system=kafka", "0-1 b internal x"}
+	found := map[string]int{}
+	b := &evidence.Bundle{}
+	for n := range 2_000 {
+		spans := randomSpans(r, 2+r.IntN(120), 1_000_000)
+		for i := range spans {
+			s, like := &spans[i], tellSpan(t, lines[r.IntN(1+n%len(lines))])
+			s.Trace[0], s.Trace[1] = byte(n), byte(n>>8)
+			s.Name, s.Kind, s.Attrs, s.Error = like.Name, like.Kind, like.Attrs, like.Error
+			if i > 0 && n%2 == 0 {
+				s.Parent, s.Service, s.End = spans[0].ID, spans[0].Service, s.Start+s.Duration()/10
+			}
+		}
+		b.Spans = append(b.Spans, spans...)
+	}
+	for _, tr := range BuildTraces(b) {
+		for _, d := range detectors() {
+			for _, p := range d.find(tr) {
+				found[d.rule]++
+				c := tr.NewCuts()
+				p.cut(c)
+				if got, was := tr.Retime(c), tr.Spans[tr.Root].Duration(); got < 0 || got > was {
+					t.Fatalf("%s: %d ns became %d", d.rule, was, got)
+				}
+			}
+		}
+		Explain(tr)
+	}
+	for _, rule := range []string{"n-plus-one", "retry-storm", "timeout-cascade", "slow-query", "network-latency", "cache-misses"} {
+		if found[rule] == 0 {
+			t.Errorf("%s was never tried: %v", rule, found)
+		}
+	}
 }
