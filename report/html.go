@@ -58,7 +58,7 @@ var pageSteps = []pageLimits{{}, {20, 40, 200}, {5, 12, 50}, {1, 4, 10}}
 
 // causeView is a cause with its pictures.
 type causeView struct {
-	ID         string
+	ID, Label  string // cause-1, Cause 1
 	C          Cause
 	Subject    []part
 	Bar        *bar
@@ -141,7 +141,7 @@ func newPage(r *Report, shortened string) page {
 	p := page{
 		R: r, Style: template.CSS(pageCSS), StyleHash: styleHash(pageCSS), Status: statusWord(r), Window: r.windowText(r.Window),
 		Zone: r.location().String(), SlowText: slowText(r), NoCause: noCause(r), Method: methodText, Gaps: r.gaps(), Shortened: shortened,
-		Causes: causeViews(r, "cause", r.Causes), Leads: causeViews(r, "lead", r.Leads), Housekeeping: causeViews(r, "keep", r.Housekeeping),
+		Causes: causeViews(r, "Cause", r.Causes), Leads: causeViews(r, "Lead", r.Leads), Housekeeping: causeViews(r, "Keep", r.Housekeeping),
 	}
 	if r.Baseline != nil {
 		p.Baseline = r.windowText(*r.Baseline)
@@ -173,7 +173,7 @@ func (f *frame) drawAll(id string, charts []analyzers.Chart) []plot {
 	return out
 }
 
-func causeViews(r *Report, prefix string, cs []Cause) []causeView {
+func causeViews(r *Report, label string, cs []Cause) []causeView {
 	largest := 0.0
 	for _, c := range cs {
 		if c.Impact != nil {
@@ -182,9 +182,9 @@ func causeViews(r *Report, prefix string, cs []Cause) []causeView {
 	}
 	var out []causeView
 	for i, c := range cs {
-		id := fmt.Sprintf("%s-%d", prefix, i+1)
+		id := fmt.Sprintf("%s-%d", strings.ToLower(label), i+1)
 		out = append(out, causeView{
-			ID: id, C: c, Subject: parts(c.Subject), Bar: barOf(c.Impact, largest), Score: num(100 * c.Score), Gain: gainOf(c.Impact),
+			ID: id, Label: fmt.Sprintf("%s %d", label, i+1), C: c, Subject: parts(c.Subject), Bar: barOf(c.Impact, largest), Score: num(100 * c.Score), Gain: gainOf(c.Impact),
 			Pros: c.pros(), Cons: c.cons(), Follows: follows(r, c), Plots: r.frame(r.slowSpans(&c)).drawAll(id, c.Charts), Waterfalls: falls(c.Traces),
 		})
 	}

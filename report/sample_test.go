@@ -126,6 +126,7 @@ func nPlusOneHypothesis() *rules.Hypothesis {
 
 func severalCauses() sample {
 	pool, n1 := poolHypothesis(), nPlusOneHypothesis()
+	n1.Account[0].Finding.Refs = []evidence.Ref{{Source: "traces", Trace: "4bf92f3577b34da6a3ce929d0e0e4736"}}
 	slowDep := &rules.Hypothesis{Rule: &rules.Rule{ID: "slow-dependency", Title: "Slow dependency"}, Subject: evidence.Entity{Service: "gateway", Operation: "POST /api/orders", Resource: "orders"}, Score: 0.5}
 	swallowed := &rules.Hypothesis{Rule: &rules.Rule{ID: "queue-backlog", Title: "Queue backlog"}, Subject: evidence.Entity{Service: "orders"}}
 	pool.Explains = []*rules.Hypothesis{slowDep, swallowed}
@@ -181,6 +182,8 @@ func noProblem() sample {
 func inconclusive() sample {
 	lead := nPlusOneHypothesis()
 	lead.Score, lead.Impact = 0.31, nil
+	second := *lead // the same title twice
+	second.Subject.Operation = "GET /search"
 	sym := sampleSymptom("catalog", "GET /products", 10, 0.2, true)
 	sym.P95Low, sym.P95High = 10, 0
 	return sample{
@@ -188,7 +191,7 @@ func inconclusive() sample {
 		bundle: &evidence.Bundle{Window: sampleWindow(), Sources: []evidence.Source{{Name: "prometheus", Status: evidence.StatusOK, Items: 412}, {Name: "traces", Status: evidence.StatusFailed}},
 			Gaps: []evidence.Gap{{Source: "traces", Kinds: []evidence.Kind{evidence.Spans}, Reason: "connect to jaeger:16686: connection refused", Remedy: "check that the address is Jaeger's query port"}}},
 		result: &analyzers.Result{Facts: &analyzers.Facts{Symptoms: []analyzers.Symptom{sym}, Slow: []analyzers.Symptom{sym}}},
-		judged: &rules.Judgement{Status: rules.Inconclusive, Notes: []string{"Without traces no saving can be predicted, so that no score is above 0.6."}, Leads: []*rules.Hypothesis{lead}},
+		judged: &rules.Judgement{Status: rules.Inconclusive, Notes: []string{"Without traces no saving can be predicted, so that no score is above 0.6."}, Leads: []*rules.Hypothesis{lead, &second}},
 	}
 }
 
