@@ -54,14 +54,14 @@ func (b *builder) statement(q queryText) statement {
 	return st
 }
 
-func (b *builder) sql(text string) (st statement) {
-	st.text, st.key = evidence.NormalizeSQL(text)
-	st.verb = strings.Clone(evidence.SQLVerb(text)) // a view of text would keep its whole message
-	if tables := evidence.SQLTables(text); len(tables) == 1 {
-		st.table = strings.Clone(tables[0])
+func (b *builder) sql(text string) statement {
+	read := evidence.ReadSQL(text)
+	st := statement{text: read.Text, key: read.Key, verb: strings.Clone(read.Verb)} // a view of text would keep its whole message
+	if len(read.Tables) == 1 {
+		st.table = strings.Clone(read.Tables[0])
 	}
-	if literals := evidence.SQLLiterals(text); len(literals) > 0 {
-		st.params = b.hash(literals...)
+	if len(read.Literals) > 0 {
+		st.params = b.hash(read.Literals...)
 	}
 	return st
 }
