@@ -7,13 +7,17 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/config"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
@@ -304,5 +308,42 @@ func TestGRPCRefuses(t *testing.T) {
 		if _, err := tryCollect(address); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%v: %v", code, err)
 		}
+	}
+}
+
+// Over gRPC, credentials go as metadata.
+func TestGRPCCredentials(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("t0ken\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, user string
+		http       config.HTTPClientConfig
+		want       string
+	}{
+		{"bearer", "", config.HTTPClientConfig{Authorization: &config.Authorization{CredentialsFile: file}}, "Bearer t0ken"},
+		{"old bearer", "", config.HTTPClientConfig{BearerToken: "t0ken"}, "Bearer t0ken"},
+		{"basic", "", config.HTTPClientConfig{BasicAuth: &config.BasicAuth{Username: "me", Password: "pw"}}, "Basic bWU6cHc="},
+		{"in the address", "me:pw@", config.HTTPClientConfig{}, "Basic bWU6cHc="},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got metadata.MD
+			address := fakeGRPC(t, func(_ string, s grpc.ServerStream) error {
+				got, _ = metadata.FromIncomingContext(s.Context())
+				return status.Error(codes.Unauthenticated, "no")
+			})
+			col, err := New(Config{URL: strings.Replace(address, "://", "://"+c.user, 1), HTTP: c.http, Headers: map[string]string{"X-Tenant": "a"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = col.Collect(context.Background(), past)
+			if err == nil || strings.Contains(err.Error(), "pw") || strings.Contains(err.Error(), "t0ken") {
+				t.Errorf("error %v", err)
+			}
+			if text := strings.Join(append(got.Get("authorization"), got.Get("x-tenant")...), " "); text != c.want+" a" {
+				t.Errorf("sent %q, want %q", text, c.want)
+			}
+		})
 	}
 }
