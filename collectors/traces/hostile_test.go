@@ -58,7 +58,12 @@ func reply(status int, kind, body string) func(http.ResponseWriter, *http.Reques
 }
 
 func tryCollect(address string) (*evidence.Bundle, error) {
-	c, err := New(Config{URL: address, Timeout: time.Second})
+	return tryWithin(address, 30*time.Second)
+}
+
+// tryWithin gives every request a time.
+func tryWithin(address string, timeout time.Duration) (*evidence.Bundle, error) {
+	c, err := New(Config{URL: address, Timeout: timeout})
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +96,7 @@ func TestStoreOfNoUse(t *testing.T) {
 				w.Write(make([]byte, 1<<16))
 			}
 			return true
-		}, "traces from"},
+		}, "larger than 64 MiB"},
 		{"gRPC on HTTP", "grpc://HOST", reply(200, "text/html", "x"), "call GetServices"},
 		{"gRPC down", "grpc://" + closed, nil, "cannot reach the server"},
 	} {
@@ -101,7 +106,11 @@ func TestStoreOfNoUse(t *testing.T) {
 				address = fakeV3(t, c.answer).URL
 			}
 			address = strings.Replace(address, "://", "://user:s3cr3t@", 1) + "/?token=s3cr3t"
-			_, err := tryCollect(address)
+			timeout := 30 * time.Second
+			if c.name == "hangs" {
+				timeout = time.Second
+			}
+			_, err := tryWithin(address, timeout)
 			if err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Fatalf("error %v, want %q", err, c.says)
 			}
@@ -165,7 +174,7 @@ func TestStoreSuffers(t *testing.T) {
 		}
 		return false
 	})
-	b, err := tryCollect(server.URL)
+	b, err := tryWithin(server.URL, time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +292,11 @@ func TestGRPCHostile(t *testing.T) {
 				}
 				return c.find(s)
 			})
-			b, err := tryCollect(address)
+			timeout := 30 * time.Second
+			if strings.HasPrefix(c.name, "hangs") {
+				timeout = time.Second
+			}
+			b, err := tryWithin(address, timeout)
 			if c.spans == 0 {
 				if err == nil || !strings.Contains(err.Error(), c.says) {
 					t.Errorf("error %v, want %q", err, c.says)
