@@ -7,14 +7,33 @@ import (
 	"strings"
 )
 
+// SQL is what one reading of a statement tells.
+type SQL struct {
+	Text     string   // as of NormalizeSQL
+	Key      string   // as of NormalizeSQL
+	Verb     string   // as of SQLVerb
+	Tables   []string // as of SQLTables
+	Literals []string // as of SQLLiterals
+}
+
+// ReadSQL gives all of it for the price of one reading.
+func ReadSQL(text string) SQL {
+	tokens := lexSQL(text)
+	s := SQL{Verb: verb(tokens), Tables: tables(tokens), Literals: literals(tokens)}
+	s.Text, s.Key = normalize(tokens) // last: it changes the tokens
+	return s
+}
+
 // NormalizeSQL brings a statement into the form under which traces, databases
 // and reports know it: comments gone, keywords and names folded, every literal
 // and placeholder a ?, lists after IN, VALUES and ARRAY and repeated rows
 // collapsed. key is FNV-1a 64 of that text, 16 hex digits; the text that a
 // client sent and the one that pg_stat_statements shows have the same key.
 // Both are "" for a text without tokens. Normalising twice changes nothing.
-func NormalizeSQL(text string) (normal string, key string) {
-	tokens := collapse(dropSigns(extractFields(lexSQL(text))))
+func NormalizeSQL(text string) (normal string, key string) { return normalize(lexSQL(text)) }
+
+func normalize(tokens []sqlToken) (normal, key string) {
+	tokens = collapse(dropSigns(extractFields(tokens)))
 	for len(tokens) > 0 && tokens[len(tokens)-1].text == ";" {
 		tokens = tokens[:len(tokens)-1]
 	}
@@ -29,9 +48,11 @@ func NormalizeSQL(text string) (normal string, key string) {
 
 // SQLLiterals gives the literals of a statement as written, in order: what
 // tells two calls of the same statement apart. They may be personal data.
-func SQLLiterals(text string) []string {
+func SQLLiterals(text string) []string { return literals(lexSQL(text)) }
+
+func literals(tokens []sqlToken) []string {
 	var out []string
-	for _, t := range lexSQL(text) {
+	for _, t := range tokens {
 		if t.literal != "" {
 			out = append(out, t.literal)
 		}
@@ -76,7 +97,7 @@ func extractFields(tokens []sqlToken) []sqlToken {
 // dropSigns removes a sign that belongs to a value: pg_stat_statements shows
 // -1 as $1.
 func dropSigns(tokens []sqlToken) []sqlToken {
-	out := make([]sqlToken, 0, len(tokens))
+	out := tokens[:0]
 	for _, t := range tokens {
 		for n := len(out); t.kind == tokenValue && n > 0 && isMark(out[n-1], "-", "+") && (n == 1 || opensOperand(out[n-2])); n-- {
 			out = out[:n-1]
@@ -97,7 +118,7 @@ func opensOperand(t sqlToken) bool {
 // collapse drops repeated neighbours from the lists after IN, VALUES and
 // ARRAY, nested ones included, so that the number of items leaves no mark.
 func collapse(tokens []sqlToken) []sqlToken {
-	c := collapser{in: tokens}
+	c := collapser{in: tokens, out: make([]sqlToken, 0, len(tokens))}
 	for c.pos < len(c.in) {
 		c.step(false)
 	}
@@ -193,6 +214,7 @@ func sameTokens(a, b []sqlToken) bool {
 // tokens alone, and reading it gives the same tokens again.
 func printSQL(tokens []sqlToken) string {
 	var b strings.Builder
+	b.Grow(8 * len(tokens))
 	for i, t := range tokens {
 		if i > 0 && spaced(tokens[i-1], t) {
 			b.WriteByte(' ')

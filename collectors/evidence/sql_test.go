@@ -136,8 +136,10 @@ func FuzzNormalizeSQL(f *testing.F) {
 		if once != twice || key != again {
 			t.Errorf("not idempotent:\n%q\n%q\n%q", text, once, twice)
 		}
-		SQLTables(text)
-		SQLVerb(text)
+		all := ReadSQL(text)
+		if all.Text != once || all.Key != key || all.Verb != SQLVerb(text) || !slices.Equal(all.Tables, SQLTables(text)) || !slices.Equal(all.Literals, SQLLiterals(text)) {
+			t.Errorf("one reading differs from many: %+v", all)
+		}
 	})
 }
 
@@ -159,10 +161,10 @@ func FuzzNoLiteralSurvives(f *testing.F) {
 	})
 }
 
-func BenchmarkNormalizeSQL(b *testing.B) {
+func BenchmarkReadSQL(b *testing.B) {
 	text := "SELECT o.id, o.total FROM orders o JOIN items i ON i.order_id = o.id WHERE o.customer_id = $1 AND o.status IN ('open', 'paid') ORDER BY o.id LIMIT 50"
 	b.ReportAllocs()
 	for b.Loop() {
-		NormalizeSQL(text)
+		ReadSQL(text)
 	}
 }

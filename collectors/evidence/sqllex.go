@@ -34,7 +34,7 @@ type sqlLexer struct {
 // quoting where the text cannot be standard.
 func lexSQL(text string) []sqlToken {
 	text = strings.ToValidUTF8(text, "?")
-	standard := sqlLexer{src: text}
+	standard := sqlLexer{src: text, out: make([]sqlToken, 0, len(text)/4+1)}
 	standard.run()
 	if !standard.strays {
 		return standard.out

@@ -7,9 +7,11 @@ import (
 
 // SQLVerb is the statement's first keyword in upper case, or what a WITH
 // leads to; "" for a text without one.
-func SQLVerb(text string) string {
+func SQLVerb(text string) string { return verb(lexSQL(text)) }
+
+func verb(tokens []sqlToken) string {
 	depth, first := 0, ""
-	for _, t := range lexSQL(text) {
+	for _, t := range tokens {
 		switch {
 		case isMark(t, "("):
 			depth++
@@ -30,8 +32,10 @@ func SQLVerb(text string) string {
 // SQLTables lists the tables that a statement names, sorted, each once,
 // schema-qualified unless public. Functions, subqueries and common table
 // expressions are not tables.
-func SQLTables(text string) []string {
-	f := tableFinder{tokens: lexSQL(text)}
+func SQLTables(text string) []string { return tables(lexSQL(text)) }
+
+func tables(tokens []sqlToken) []string {
+	f := tableFinder{tokens: tokens}
 	f.run()
 	slices.Sort(f.tables)
 	f.tables = slices.Compact(f.tables)

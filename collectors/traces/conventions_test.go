@@ -112,6 +112,8 @@ func TestSpanNames(t *testing.T) {
 		{"GET /orders/4711?token=x", "GET /orders/{id}"},
 		{"GET /users/a@b.c/cart", "GET /users/{id}/cart"},
 		{"/files/3f2504e0-4f89-11d3-9a0c-0305e82c3301", "/files/{id}"},
+		{"/k/deadbeefdeadbeef/x/01ARZ3NDEKTSV4RRFFQ69G5FAV/y/aBcDeFgHiJkLmNoPqRs7/z", "/k/{id}/x/{id}/y/{id}/z"},
+		{"/a/very-long-name-of-a-resource/oauth2/p90", "/a/very-long-name-of-a-resource/oauth2/p90"},
 		{"GET /api/v2/items", "GET /api/v2/items"},
 		{"shop.Orders/Get", "shop.Orders/Get"},
 		{"SELECT orders", "SELECT orders"},

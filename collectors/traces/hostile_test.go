@@ -7,13 +7,17 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/config"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
@@ -54,7 +58,12 @@ func reply(status int, kind, body string) func(http.ResponseWriter, *http.Reques
 }
 
 func tryCollect(address string) (*evidence.Bundle, error) {
-	c, err := New(Config{URL: address, Timeout: time.Second})
+	return tryWithin(address, 30*time.Second)
+}
+
+// tryWithin gives every request a time.
+func tryWithin(address string, timeout time.Duration) (*evidence.Bundle, error) {
+	c, err := New(Config{URL: address, Timeout: timeout})
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +96,7 @@ func TestStoreOfNoUse(t *testing.T) {
 				w.Write(make([]byte, 1<<16))
 			}
 			return true
-		}, "traces from"},
+		}, "larger than 64 MiB"},
 		{"gRPC on HTTP", "grpc://HOST", reply(200, "text/html", "x"), "call GetServices"},
 		{"gRPC down", "grpc://" + closed, nil, "cannot reach the server"},
 	} {
@@ -97,7 +106,11 @@ func TestStoreOfNoUse(t *testing.T) {
 				address = fakeV3(t, c.answer).URL
 			}
 			address = strings.Replace(address, "://", "://user:s3cr3t@", 1) + "/?token=s3cr3t"
-			_, err := tryCollect(address)
+			timeout := 30 * time.Second
+			if c.name == "hangs" {
+				timeout = time.Second
+			}
+			_, err := tryWithin(address, timeout)
 			if err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Fatalf("error %v, want %q", err, c.says)
 			}
@@ -161,7 +174,7 @@ func TestStoreSuffers(t *testing.T) {
 		}
 		return false
 	})
-	b, err := tryCollect(server.URL)
+	b, err := tryWithin(server.URL, time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +292,11 @@ func TestGRPCHostile(t *testing.T) {
 				}
 				return c.find(s)
 			})
-			b, err := tryCollect(address)
+			timeout := 30 * time.Second
+			if strings.HasPrefix(c.name, "hangs") {
+				timeout = time.Second
+			}
+			b, err := tryWithin(address, timeout)
 			if c.spans == 0 {
 				if err == nil || !strings.Contains(err.Error(), c.says) {
 					t.Errorf("error %v, want %q", err, c.says)
@@ -304,5 +321,42 @@ func TestGRPCRefuses(t *testing.T) {
 		if _, err := tryCollect(address); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%v: %v", code, err)
 		}
+	}
+}
+
+// Over gRPC, credentials go as metadata.
+func TestGRPCCredentials(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("t0ken\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, user string
+		http       config.HTTPClientConfig
+		want       string
+	}{
+		{"bearer", "", config.HTTPClientConfig{Authorization: &config.Authorization{CredentialsFile: file}}, "Bearer t0ken"},
+		{"old bearer", "", config.HTTPClientConfig{BearerToken: "t0ken"}, "Bearer t0ken"},
+		{"basic", "", config.HTTPClientConfig{BasicAuth: &config.BasicAuth{Username: "me", Password: "pw"}}, "Basic bWU6cHc="},
+		{"in the address", "me:pw@", config.HTTPClientConfig{}, "Basic bWU6cHc="},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got metadata.MD
+			address := fakeGRPC(t, func(_ string, s grpc.ServerStream) error {
+				got, _ = metadata.FromIncomingContext(s.Context())
+				return status.Error(codes.Unauthenticated, "no")
+			})
+			col, err := New(Config{URL: strings.Replace(address, "://", "://"+c.user, 1), HTTP: c.http, Headers: map[string]string{"X-Tenant": "a"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = col.Collect(context.Background(), past)
+			if err == nil || strings.Contains(err.Error(), "pw") || strings.Contains(err.Error(), "t0ken") {
+				t.Errorf("error %v", err)
+			}
+			if text := strings.Join(append(got.Get("authorization"), got.Get("x-tenant")...), " "); text != c.want+" a" {
+				t.Errorf("sent %q, want %q", text, c.want)
+			}
+		})
 	}
 }

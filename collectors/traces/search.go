@@ -19,6 +19,7 @@ const (
 	perOperation = 400 // traces of one root operation
 	maxTargets   = 60  // root operations searched
 	maxSlices    = 12  // of the window
+	maxServices  = 200 // looked at
 	pilotDepth   = 20
 	tailFrom     = 0.9 // quantile of an operation's durations from which the slow band begins
 	tailLeast    = 10  // durations needed to know that quantile
@@ -99,14 +100,21 @@ func (s *search) services(ctx context.Context) ([]string, error) {
 	if len(others) == 0 {
 		others = all
 	}
+	if n := len(all) - len(others); n > 0 {
+		s.notes = append(s.notes, fmt.Sprintf("%d services of the trace store itself were left out", n))
+	}
 	slices.Sort(others)
+	if len(others) > maxServices {
+		s.notes = append(s.notes, fmt.Sprintf("%d of %d services were searched, the first by name: name those of interest", maxServices, len(others)))
+		others = others[:maxServices]
+	}
 	return others, nil
 }
 
-// isObserver tells the trace store's own service: its traces are of our
+// isObserver tells the trace store's own services: their traces are of our
 // searching, not of the load.
 func isObserver(service string) bool {
-	return slices.Contains([]string{"jaeger", "jaeger-query", "jaeger-all-in-one", "jaeger-collector", "tempo", "tempo-all", "zipkin-server"}, service)
+	return slices.Contains([]string{"jaeger", "jaeger-query", "jaeger-all-in-one", "jaeger-collector", "zipkin-server"}, service)
 }
 
 // pilot finds the root operations: a few traces of every service tell which
@@ -154,37 +162,42 @@ func (t *found) entries(service string, configured bool) []*evidence.Span {
 }
 
 // addTargets takes the operations of a service by which requests enter: those
-// the pilot saw, and its other server operations.
+// the pilot saw, and its other server operations. Where the store cannot list
+// them, the names of the spans must do.
 func (s *search) addTargets(ctx context.Context, service string, counts map[[2]string]int) {
-	if !slices.ContainsFunc(pairs(counts), func(p [2]string) bool { return p[0] == service }) {
+	names := namesOf(service, counts)
+	if len(names) == 0 {
 		return
 	}
 	operations, err := s.store.Operations(ctx, service)
 	s.note(err)
+	known := map[string]bool{} // an operation with two kinds is listed twice
 	for _, o := range operations {
 		s.builder.Lock()
 		name := s.builder.name(o.name)
 		s.builder.Unlock()
 		n := counts[[2]string{service, name}]
-		if n > 0 || o.kind == "server" || o.kind == "consumer" {
-			s.addTarget(&target{service: service, operation: o.name, name: name, pilot: n})
+		if known[o.name] || n == 0 && o.kind != "server" && o.kind != "consumer" {
+			continue
+		}
+		known[o.name], known[name] = true, true
+		s.targets = append(s.targets, &target{service: service, operation: o.name, name: name, pilot: n})
+	}
+	for _, name := range names {
+		if !known[name] {
+			s.targets = append(s.targets, &target{service: service, operation: name, name: name, pilot: counts[[2]string{service, name}]})
 		}
 	}
 }
 
-// addTarget drops a second spelling of an operation, as of one with two kinds.
-func (s *search) addTarget(t *target) {
-	same := func(o *target) bool { return o.service == t.service && o.operation == t.operation }
-	if !slices.ContainsFunc(s.targets, same) {
-		s.targets = append(s.targets, t)
-	}
-}
-
-func pairs(counts map[[2]string]int) [][2]string {
-	var out [][2]string
+func namesOf(service string, counts map[[2]string]int) []string {
+	var out []string
 	for p := range counts {
-		out = append(out, p)
+		if p[0] == service {
+			out = append(out, p[1])
+		}
 	}
+	slices.Sort(out)
 	return out
 }
 

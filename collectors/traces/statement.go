@@ -54,14 +54,14 @@ func (b *builder) statement(q queryText) statement {
 	return st
 }
 
-func (b *builder) sql(text string) (st statement) {
-	st.text, st.key = evidence.NormalizeSQL(text)
-	st.verb = strings.Clone(evidence.SQLVerb(text)) // a view of text would keep its whole message
-	if tables := evidence.SQLTables(text); len(tables) == 1 {
-		st.table = strings.Clone(tables[0])
+func (b *builder) sql(text string) statement {
+	read := evidence.ReadSQL(text)
+	st := statement{text: read.Text, key: read.Key, verb: strings.Clone(read.Verb)} // a view of text would keep its whole message
+	if len(read.Tables) == 1 {
+		st.table = strings.Clone(read.Tables[0])
 	}
-	if literals := evidence.SQLLiterals(text); len(literals) > 0 {
-		st.params = b.hash(literals...)
+	if len(read.Literals) > 0 {
+		st.params = b.hash(read.Literals...)
 	}
 	return st
 }
@@ -93,10 +93,37 @@ func (b *builder) command(text string) (st statement) {
 	return st
 }
 
-var (
-	namePrefix = regexp.MustCompile(`^(query|prepare|batch query|exec|copy_from|sql) `)
-	idSegment  = regexp.MustCompile(`^([0-9]+|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27,}|[0-9a-fA-F]{16,}|[0-9A-HJKMNP-TV-Z]{26}|.*@.*|.*[0-9].*[0-9].*[0-9].*[0-9].*)$`)
-)
+var namePrefix = regexp.MustCompile(`^(query|prepare|batch query|exec|copy_from|sql) `)
+
+// looksLikeID tells the segments of a path that name one thing among many:
+// numbers, addresses, four digits or more (UUIDs, dates, hashes), long
+// hexadecimal, and long tokens of letters and digits.
+func looksLikeID(segment string) bool {
+	digits, hex, letters := 0, 0, 0
+	for i := range len(segment) {
+		switch c := lower(segment[i]); {
+		case c == '@':
+			return true
+		case c >= '0' && c <= '9':
+			digits++
+			hex++
+		case c >= 'a' && c <= 'z':
+			letters++
+			if c <= 'f' {
+				hex++
+			}
+		}
+	}
+	n := len(segment)
+	return digits >= 4 || n > 0 && digits == n || n >= 16 && hex == n || n >= 20 && digits > 0 && digits+letters == n
+}
+
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
 
 // name gives a span's name without data: some instrumentation names spans
 // after the whole statement, or after the path with its ids.
@@ -128,8 +155,7 @@ func pathOf(url string) string {
 	return url
 }
 
-// pathTemplate replaces the segments of a path that look like ids (numbers,
-// UUIDs, long hexadecimal, ULIDs, addresses, four digits or more) by {id}, and
+// pathTemplate replaces the segments of a path that look like ids by {id}, and
 // drops query and fragment.
 func pathTemplate(path string) string {
 	if end := strings.IndexAny(path, "?#"); end >= 0 {
@@ -137,7 +163,7 @@ func pathTemplate(path string) string {
 	}
 	segments := strings.Split(path, "/")
 	for i, s := range segments {
-		if i > 0 && idSegment.MatchString(s) {
+		if i > 0 && looksLikeID(s) {
 			segments[i] = "{id}"
 		}
 	}

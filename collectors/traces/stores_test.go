@@ -140,7 +140,8 @@ func TestServicesSearched(t *testing.T) {
 func TestTargets(t *testing.T) {
 	root := evidence.Span{Trace: evidence.TraceID{1}, ID: evidence.SpanID{1}, Service: "front", Name: "GET /a", Kind: evidence.KindServer}
 	inner := evidence.Span{Trace: evidence.TraceID{1}, ID: evidence.SpanID{2}, Parent: root.ID, Service: "back", Name: "GET /b", Kind: evidence.KindServer}
-	st := &memoryStore{known: []string{"front", "back"}, spans: []evidence.Span{root, inner}, operations: map[string][]operation{
+	other := evidence.Span{Trace: evidence.TraceID{2}, ID: evidence.SpanID{3}, Service: "unlisted", Name: "GET /c", Kind: evidence.KindServer}
+	st := &memoryStore{known: []string{"front", "back"}, spans: []evidence.Span{root, inner, other}, operations: map[string][]operation{
 		"front": {{"GET /a", "server"}, {"GET /rare", "server"}, {"call", "client"}},
 		"back":  {{"GET /b", "server"}},
 	}}
@@ -150,6 +151,7 @@ func TestTargets(t *testing.T) {
 	}{
 		{nil, "front GET /a, front GET /rare"},
 		{[]string{"back"}, "back GET /b"},
+		{[]string{"unlisted"}, "unlisted GET /c"},
 	} {
 		cfg := Config{Services: c.services}
 		cfg.setDefaults()
@@ -161,7 +163,7 @@ func TestTargets(t *testing.T) {
 		for _, tg := range s.targets {
 			got = append(got, tg.service+" "+tg.operation)
 		}
-		if text := strings.Join(got, ", "); text != c.want || len(s.sample.spans) != 2 {
+		if text := strings.Join(got, ", "); text != c.want || len(s.sample.spans) != 3 {
 			t.Errorf("targets %s, want %s; %d spans", text, c.want, len(s.sample.spans))
 		}
 	}
