@@ -60,20 +60,32 @@ func (a *account) addActivity(h *history) {
 }
 
 // spacing is the mean time in s between ticks over the seconds that have any.
+// The first and the last second are seldom whole, and count where there are no
+// others.
 func (h *history) spacing(w evidence.Window) float64 {
-	seconds, ticks := 0, 0
-	for second, n := range h.ticks {
+	var seconds []int64
+	for second := range h.ticks {
 		if overlaps(w, second) {
-			seconds++
-			ticks += n
+			seconds = append(seconds, second)
 		}
 	}
-	return float64(seconds) / float64(ticks)
+	slices.Sort(seconds)
+	if len(seconds) > 2 {
+		seconds = seconds[1 : len(seconds)-1]
+	}
+	ticks := 0
+	for _, second := range seconds {
+		ticks += h.ticks[second]
+	}
+	return float64(len(seconds)) / float64(ticks)
 }
 
 // lostSnapshot is the account where the server was seen by the sampler only.
-func (a *account) lostSnapshot(err error) {
+func (a *account) lostSnapshot(before *snapshot, err error) {
 	a.failed = true
+	if before != nil {
+		a.addServer(before.caps)
+	}
 	a.gap(evidence.Gap{
 		Kinds:  []evidence.Kind{evidence.PGStatements, evidence.PGDatabase, evidence.PGTables, evidence.PGIndexes, evidence.PGIndexAdvice},
 		Reason: "no snapshot after the window: " + err.Error(),
@@ -302,6 +314,9 @@ func (a *account) finish(s *session, h *history) {
 	}
 	if s.pooled {
 		a.note("a pooler is in between: it refuses or swallows session settings, so the limits were set in each transaction; connect to the server itself where possible")
+	}
+	if s.exposed() {
+		a.note("the connection is not encrypted and not local; add sslmode=verify-full to the DSN")
 	}
 	a.bundle.Postgres = []evidence.Postgres{a.pg}
 	a.bundle.Sort()

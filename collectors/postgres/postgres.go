@@ -119,7 +119,7 @@ func (c *Collector) Collect(ctx context.Context, w evidence.Window) (*evidence.B
 		c.tell("", true, err)
 		return nil, err
 	case err != nil:
-		a.lostSnapshot(c.session.plain(err))
+		a.lostSnapshot(c.before, c.session.plain(err))
 	default:
 		a.addSnapshots(c.before, after)
 		c.describe(ctx, a, after)

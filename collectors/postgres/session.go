@@ -2,8 +2,10 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -91,6 +93,16 @@ func (s *session) confirm(ctx context.Context) error {
 		s.pooled = true
 	}
 	return nil
+}
+
+// exposed reports whether the present connection crosses a network in clear.
+func (s *session) exposed() bool {
+	if !s.alive() {
+		return false
+	}
+	_, encrypted := s.conn.PgConn().Conn().(*tls.Conn)
+	remote, network := s.conn.PgConn().Conn().RemoteAddr().(*net.TCPAddr)
+	return !encrypted && network && !remote.IP.IsLoopback()
 }
 
 func (s *session) close() {
