@@ -111,7 +111,7 @@ func TestUTF8Names(t *testing.T) {
 	all := c.matches([]string{"http.server.request.duration_bucket", "http.server.request.duration_count", "vllm:num_requests_waiting"})
 	var texts []string
 	for _, m := range all {
-		m.window, m.interval = time.Minute, every
+		m.window, m.shortest = time.Minute, every
 		m.probe = &probe{actual: map[string]string{"http_request_method": "http.request.method", "http_route": "http.route", "service_name": "service.name", "model_name": "model_name"}}
 		if m.holds() {
 			texts = append(texts, m.render(byOperation, newGrid(anHour, every), false))

@@ -98,7 +98,7 @@ func fetch[T any](ctx context.Context, c *client, ask call, read func(*scanner) 
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
 	case <-ctx.Done():
-		return zero, ctx.Err()
+		return zero, c.explain(ctx, ctx.Err())
 	}
 	wait := backoff.NewExponentialBackOff() // jitter of half the interval is its default
 	wait.InitialInterval = 200 * time.Millisecond

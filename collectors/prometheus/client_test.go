@@ -283,3 +283,67 @@ func TestClockDifference(t *testing.T) {
 		t.Errorf("%+v", p.Gaps)
 	}
 }
+
+// A connection that is cut in the middle of an answer is asked again, and
+// what the first try brought is forgotten.
+func TestCutConnection(t *testing.T) {
+	var asked atomic.Int32
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		const body = `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"1"},"value":[1,"2"]},{"metric":{"a":"2"},"value":[1,"3"]}]}}`
+		if asked.Add(1) > 1 {
+			fmt.Fprint(w, body)
+			return
+		}
+		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+		fmt.Fprint(w, body[:110])
+		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+			_ = conn.Close()
+		}
+	}))
+	defer srv.Close()
+	c, err := New(Config{URL: srv.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := c.client.query(context.Background(), "up", anHour.End, 10)
+	if err != nil || len(a.Series) != 2 || asked.Load() != 2 {
+		t.Errorf("%d series after %d tries: %v", len(a.Series), asked.Load(), err)
+	}
+}
+
+// An answer without end is given up at the bound of bytes.
+func TestEndlessAnswer(t *testing.T) {
+	r := &cappedReader{in: strings.NewReader(strings.Repeat("[", 100)), left: 10}
+	if err := newScanner(r).skip(); !errors.Is(err, errTooLarge) {
+		t.Errorf("have %v", err)
+	}
+}
+
+// Credentials in the URL's userinfo and a token of the settings reach the
+// server, and go nowhere else.
+func TestCredentials(t *testing.T) {
+	var header atomic.Value
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header.Store(r.Header.Get("Authorization"))
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"status":"success","data":[]}`)
+	}))
+	defer srv.Close()
+	bearer := config.HTTPClientConfig{Authorization: &config.Authorization{Credentials: "hunter2"}}
+	for want, cfg := range map[string]Config{
+		"Basic dXNlcjpodW50ZXIy": {URL: strings.Replace(srv.URL, "//", "//user:hunter2@", 1)},
+		"Bearer hunter2":         {URL: srv.URL, HTTP: bearer},
+	} {
+		b, err := collectFrom(t, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if header.Load() != want {
+			t.Errorf("sent %q, want %q", header.Load(), want)
+		}
+		if text := fmt.Sprintf("%+v", b); strings.Contains(text, "hunter2") {
+			t.Errorf("the bundle shows a secret: %s", text)
+		}
+	}
+}

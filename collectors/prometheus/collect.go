@@ -182,6 +182,11 @@ func (r *run) pace(ctx context.Context, m *match, byJob map[string]time.Duration
 	return m.split(groups), nil
 }
 
+// overWindow reports whether the query looks back over the window of rates.
+func (m *match) overWindow() bool {
+	return m.read.rate() || m.read.spec.Shape == shapeHistogram || m.family.About == aboutContainer || strings.Contains(m.read.Query, "$W")
+}
+
 // split makes a match for each interval, in the order of intervals. Jobs whose
 // intervals are close stay together, at the longest of them.
 func (m *match) split(groups map[time.Duration][]string) []*match {
@@ -196,8 +201,10 @@ func (m *match) split(groups map[time.Duration][]string) []*match {
 		part.interval, part.shortest, part.jobs = interval, interval, groups[interval]
 		out = append(out, &part)
 	}
-	if len(out) == 1 {
-		out[0].jobs = nil // all of them: nothing to select
+	last := out[len(out)-1]
+	if len(out) == 1 || !m.overWindow() {
+		last.jobs = nil // all of them: nothing to select
+		return []*match{last}
 	}
 	return out
 }

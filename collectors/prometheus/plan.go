@@ -164,7 +164,7 @@ func (m *match) gaugeQuery(g grid) string {
 	if m.family.About == aboutContainer {
 		return "sum by ($BY) (last_over_time($1{$SEL}[$W]))"
 	}
-	if g.Step < 2*max(m.interval, time.Second) {
+	if g.Step < 2*max(m.shortest, time.Second) {
 		return "sum by ($BY) ($1{$SEL})"
 	}
 	over := m.read.Agg
