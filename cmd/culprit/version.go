@@ -9,16 +9,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by the linker for a release.
-var version string
-
-// buildVersion is the release, else what Go knows of the build.
+// buildVersion is what Go knows of the build: the release or the commit.
 func buildVersion() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return cmp.Or(version, "unknown")
+		return "unknown"
 	}
-	return cmp.Or(version, info.Main.Version, "unknown")
+	return cmp.Or(info.Main.Version, "unknown")
 }
 
 func (a *app) versionCommand() *cobra.Command {
