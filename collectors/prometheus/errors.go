@@ -28,7 +28,7 @@ type statusError struct {
 func (e *statusError) Error() string {
 	switch {
 	case e.Status == http.StatusUnauthorized:
-		return "401 unauthorized: give credentials in the HTTP settings of this source"
+		return "401 unauthorized: give credentials in the HTTP settings of this source, or its tenant in a header (X-Scope-OrgID)"
 	case e.Status == http.StatusForbidden:
 		return "403 forbidden: these credentials may not query"
 	case e.API != nil:

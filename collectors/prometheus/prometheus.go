@@ -22,7 +22,7 @@ import (
 
 // Config of a collector. Zero values mean the defaults.
 type Config struct {
-	URL         string                  // base URL, with any prefix: http://host:9090/prometheus
+	URL         string                  // base URL, with any prefix; its parameters go with every request: http://host/prometheus?dedup=true
 	HTTP        config.HTTPClientConfig // credentials and TLS, as Prometheus itself is configured
 	Headers     map[string]string       // sent with every request: X-Scope-OrgID
 	SignalsDir  string                  // a user's own families, in the schema of signals/
