@@ -6,13 +6,16 @@ import (
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
+// spanBytes is about what a span takes in protobuf, to make room at once.
+const spanBytes = 400
+
 // otlpProto reads one TracesData or ExportTraceServiceRequest; both have their
 // resource spans in field 1. It reads only what is kept. What came before an
 // error is returned with it.
 func (b *builder) otlpProto(message []byte) ([]evidence.Span, error) {
 	b.Lock()
 	defer b.Unlock()
-	var spans []evidence.Span
+	spans := make([]evidence.Span, 0, len(message)/spanBytes)
 	err := eachField(string(message), func(f wireField) (err error) {
 		if f.id == 1 {
 			spans, err = b.wireResource(spans, f.text)
