@@ -18,7 +18,7 @@ func newCollector(t *testing.T, c Config) *Collector {
 		c.Timeout = 3 * time.Second
 	}
 	if c.Settle == 0 {
-		c.Settle = 2500 * time.Millisecond
+		c.Settle = 700 * time.Millisecond // the loads of these tests disconnect, which flushes
 	}
 	got, err := New(c)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 func TestRoles(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	conn := s.shop()
+	s.shop()
 	t.Run("superuser", func(t *testing.T) {
 		b := run(t, newCollector(t, Config{DSN: s.dsn("postgres", "shop"), Explain: true}), func() { s.lookUp(60) })
 		if len(b.Gaps) > 0 || len(b.Postgres[0].Advice) != 1 || !b.Postgres[0].Advice[0].Verified {
@@ -50,6 +50,12 @@ func TestRoles(t *testing.T) {
 			t.Errorf("%+v, %v", pre, err)
 		}
 	})
+}
+
+func TestExtensions(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	conn := s.shop()
 	t.Run("no hypopg", func(t *testing.T) {
 		s.exec(conn, "drop extension hypopg")
 		b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop"), Explain: true}), func() { s.lookUp(60) })
