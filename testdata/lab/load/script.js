@@ -10,7 +10,7 @@ const base = __ENV.LAB_BASE_URL;
 const load = JSON.parse(__ENV.LAB_LOAD);
 const json = { 'Content-Type': 'application/json' };
 
-const hotProducts = 400, customers = 5000, categories = 20, eventsPerDelivery = 1600;
+const hotProducts = 400, customers = 5000, categories = 20, eventsPerDelivery = 2400;
 
 // One body for all deliveries: making it anew would cost the generator more
 // than storing it costs the shop.

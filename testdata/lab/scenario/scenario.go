@@ -113,7 +113,7 @@ func StandardLoad() Load {
 		"GET /products":      15,
 		"GET /orders":        12,
 		"POST /orders":       16,
-		"POST /events":       4,
+		"POST /events":       6,
 	}}
 }
 

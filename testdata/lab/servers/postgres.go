@@ -32,6 +32,7 @@ func baseSettings() map[string]string {
 		"track_io_timing":          "on",
 		"track_wal_io_timing":      "on",
 		"max_wal_size":             "2GB",
+		"synchronous_commit":       "off", // the disk of whatever machine this is must not decide a scenario
 	}
 }
 
