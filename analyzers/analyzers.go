@@ -26,6 +26,7 @@ type Finding struct {
 	Warnings []string          `json:"warnings,omitempty"`
 	Impact   *Impact           `json:"impact,omitempty"`  // what removing the mechanism would buy, where it could be measured
 	Charts   []Chart           `json:"charts,omitempty"`  // how to show it
+	Onset    *Onset            `json:"onset,omitempty"`   // when it began, where its series shows a step
 	Victims  []evidence.Entity `json:"victims,omitempty"` // operations that the mechanism slows
 	Facts    map[string]string `json:"facts,omitempty"`   // words for the rule's remedy template: table, columns, setting, ...
 }
@@ -37,10 +38,10 @@ type Impact struct {
 	Percentile float64         `json:"percentile"` // 0.95, 0.99
 	Now        float64         `json:"now_s"`
 	Then       float64         `json:"then_s"`
-	Low        float64         `json:"low_s"`  // of the saving
-	High       float64         `json:"high_s"` // of the saving
+	Low        float64         `json:"low_s"`             // of the saving
+	High       float64         `json:"high_s"`            // of the saving
 	AtMost     bool            `json:"at_most,omitempty"` // an upper bound: the request without the call, where the fix makes it faster at best
-	Method     string          `json:"method"` // "what-if on 312 traces", "pool wait from metrics"
+	Method     string          `json:"method"`            // "what-if on 312 traces", "pool wait from metrics"
 }
 
 // Saved is Now - Then.
