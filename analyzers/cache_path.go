@@ -169,7 +169,7 @@ func runCachePath(p *Pass) error {
 	}}
 	groups := misses.gather(p.Facts.Traces)
 	slices.SortFunc(groups, func(a, b *occurrences) int { return cmp.Or(a.place.Compare(b.place), a.to.compare(b.to)) })
-	served := requestsByPlace(p.Facts.Traces)
+	served := p.Facts.index.served
 	for _, g := range groups[:min(len(groups), maxGroups)] {
 		g.measure(served[g.place])
 		reportCacheMisses(p, g, uses.total(g.place, g.to), served[g.place])
@@ -298,7 +298,7 @@ func reportCacheMisses(p *Pass, g *occurrences, use cacheUse, served float64) {
 	f := Finding{
 		Kind: FindCacheMissPath, Entity: entity, Value: share, Unit: "1", Victims: asked, Refs: typicalSlow(g.traces, 3), Facts: facts,
 		Text:   fmt.Sprintf("%s of the cache reads of %s were followed by %s: they missed.", percent(share), g.place.Operation, shorten(facts["fallback"], 100)),
-		Impact: Predict(p.Facts.Traces, asked[0], tracedTail, g.cut),
+		Impact: p.Facts.predict(asked[0], g.traces, g.cut),
 	}
 	if use.written < writtenBack*use.missed {
 		f.Warnings = append(f.Warnings, "the value is seldom seen to be written back: some of these may not be misses")

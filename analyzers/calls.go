@@ -136,6 +136,12 @@ func (t *Trace) answer(i int32) int32 {
 	return none
 }
 
+// isStatement reports whether a span asks a database, other than a cache.
+func isStatement(s *evidence.Span) bool {
+	system := s.Attr(evidence.AttrDBSystem)
+	return system != "" && !isCacheSystem(system)
+}
+
 // isCacheSystem reports whether db.system.name names a cache.
 func isCacheSystem(system string) bool {
 	switch system {

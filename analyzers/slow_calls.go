@@ -28,10 +28,7 @@ const slowGain = "the gain is an upper bound: the request without the call"
 var statementDetector = detector{
 	rule: "slow-query", finds: FindSlowStatement, unit: "s", warning: slowGain,
 	find: func(t *Trace) []pattern {
-		return t.slowCalls(func(i int32) bool {
-			s := &t.Spans[i]
-			return s.Attr(evidence.AttrDBSystem) != "" && !isCacheSystem(s.Attr(evidence.AttrDBSystem))
-		})
+		return t.slowCalls(func(i int32) bool { return isStatement(&t.Spans[i]) })
 	},
 	text: func(g *occurrences) string {
 		return fmt.Sprintf("A statement of %s takes %s and with it %s of the request: %s.", g.place.Operation, duration(g.median), g.example.facts["share"], g.brief())
