@@ -50,23 +50,21 @@ func (l *lookup) missed() bool { return len(l.fallback) > 0 }
 
 // lookups lists the cache reads of a trace with what followed each.
 func (t *Trace) lookups() []lookup {
-	var out []lookup
-	byServer := map[int32][]call{}
-	var servers []int32
-	for _, c := range t.called {
-		server := t.server[c.span]
-		if byServer[server] == nil {
-			servers = append(servers, server)
-		}
-		byServer[server] = append(byServer[server], c)
+	if !slices.ContainsFunc(t.called, func(c call) bool { return isCacheRead(&t.Spans[c.span]) }) {
+		return nil
 	}
-	for _, server := range servers {
-		calls := byServer[server]
-		for k, c := range calls {
-			if isCacheRead(&t.Spans[c.span]) {
-				out = append(out, t.lookup(c, calls[k+1:min(k+1+lookAhead, len(calls))]))
-			}
+	calls := slices.Clone(t.called)
+	slices.SortStableFunc(calls, func(a, b call) int { return cmp.Compare(t.server[a.span], t.server[b.span]) })
+	var out []lookup
+	for k, c := range calls {
+		if !isCacheRead(&t.Spans[c.span]) {
+			continue
 		}
+		end := k + 1
+		for end < min(k+1+lookAhead, len(calls)) && t.server[calls[end].span] == t.server[c.span] {
+			end++
+		}
+		out = append(out, t.lookup(c, calls[k+1:end]))
 	}
 	return out
 }

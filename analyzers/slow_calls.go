@@ -2,7 +2,6 @@ package analyzers
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -66,13 +65,24 @@ var slowDependency = Analyzer{
 	Run:   dependencyDetector.analyze,
 }
 
+// picked are the calls that match.
+func picked(calls []int32, match func(int32) bool) []int32 {
+	var out []int32
+	for _, i := range calls {
+		if match(i) {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
 func (t *Trace) slowCalls(match func(int32) bool) []pattern {
 	var found []pattern
 	for _, g := range t.groups {
 		if len(g.calls) >= fewestRepeats {
 			continue
 		}
-		calls := slices.DeleteFunc(slices.Clone(g.calls), func(i int32) bool { return !match(i) || t.Spans[i].Duration() < slowCall })
+		calls := picked(g.calls, func(i int32) bool { return t.Spans[i].Duration() >= slowCall && match(i) })
 		if len(calls) == 0 {
 			continue
 		}

@@ -76,14 +76,25 @@ func BuildTraces(b *evidence.Bundle) []*Trace {
 		lo = hi
 	}
 	alignClocks(traces)
+	var scratch traceScratch
 	for i, t := range traces {
 		t.ordinal, t.asks = int32(i), t.entity(t.Root)
-		t.held = t.holdUps()
+		t.held = scratch.holdUps(t)
 		t.findEntries()
-		t.called = t.findCalls()
-		t.groups = t.groupCalls()
+		t.called = scratch.findCalls(t)
+		t.groups = scratch.groupCalls(t)
 	}
 	return traces
+}
+
+// traceScratch is memory that one trace after the other uses while it is
+// built.
+type traceScratch struct {
+	walk    pathWalk
+	inside  []bool
+	calls   []call
+	callees map[callee]int32 // of all traces, numbered
+	groups  map[requestCallee]int32
 }
 
 func newTrace(spans []evidence.Span) *Trace {
