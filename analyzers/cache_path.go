@@ -50,23 +50,21 @@ func (l *lookup) missed() bool { return len(l.fallback) > 0 }
 
 // lookups lists the cache reads of a trace with what followed each.
 func (t *Trace) lookups() []lookup {
-	var out []lookup
-	byServer := map[int32][]call{}
-	var servers []int32
-	for _, c := range t.called {
-		server := t.server[c.span]
-		if byServer[server] == nil {
-			servers = append(servers, server)
-		}
-		byServer[server] = append(byServer[server], c)
+	if !slices.ContainsFunc(t.called, func(c call) bool { return isCacheRead(&t.Spans[c.span]) }) {
+		return nil
 	}
-	for _, server := range servers {
-		calls := byServer[server]
-		for k, c := range calls {
-			if isCacheRead(&t.Spans[c.span]) {
-				out = append(out, t.lookup(c, calls[k+1:min(k+1+lookAhead, len(calls))]))
-			}
+	calls := slices.Clone(t.called)
+	slices.SortStableFunc(calls, func(a, b call) int { return cmp.Compare(t.server[a.span], t.server[b.span]) })
+	var out []lookup
+	for k, c := range calls {
+		if !isCacheRead(&t.Spans[c.span]) {
+			continue
 		}
+		end := k + 1
+		for end < min(k+1+lookAhead, len(calls)) && t.server[calls[end].span] == t.server[c.span] {
+			end++
+		}
+		out = append(out, t.lookup(c, calls[k+1:end]))
 	}
 	return out
 }
@@ -169,7 +167,7 @@ func runCachePath(p *Pass) error {
 	}}
 	groups := misses.gather(p.Facts.Traces)
 	slices.SortFunc(groups, func(a, b *occurrences) int { return cmp.Or(a.place.Compare(b.place), a.to.compare(b.to)) })
-	served := requestsByPlace(p.Facts.Traces)
+	served := p.Facts.index.served
 	for _, g := range groups[:min(len(groups), maxGroups)] {
 		g.measure(served[g.place])
 		reportCacheMisses(p, g, uses.total(g.place, g.to), served[g.place])
@@ -298,7 +296,7 @@ func reportCacheMisses(p *Pass, g *occurrences, use cacheUse, served float64) {
 	f := Finding{
 		Kind: FindCacheMissPath, Entity: entity, Value: share, Unit: "1", Victims: asked, Refs: typicalSlow(g.traces, 3), Facts: facts,
 		Text:   fmt.Sprintf("%s of the cache reads of %s were followed by %s: they missed.", percent(share), g.place.Operation, shorten(facts["fallback"], 100)),
-		Impact: Predict(p.Facts.Traces, asked[0], tracedTail, g.cut),
+		Impact: p.Facts.predict(asked[0], g.traces, g.cut),
 	}
 	if use.written < writtenBack*use.missed {
 		f.Warnings = append(f.Warnings, "the value is seldom seen to be written back: some of these may not be misses")

@@ -47,8 +47,3 @@ func runCacheRatio(p *Pass) error {
 	}
 	return nil
 }
-
-// isCache reports whether a span talks to a cache.
-func isCache(s *evidence.Span) bool {
-	return slices.Contains([]string{"redis", "memcached", "valkey", "keydb", "dragonfly", "hazelcast"}, s.Attr(evidence.AttrDBSystem))
-}

@@ -38,9 +38,10 @@ type call struct {
 // findCalls lists the calls of a trace by start. What a driver records within one
 // of its own calls, or around them (connecting, preparing, transactions), is
 // plumbing and not a call.
-func (t *Trace) findCalls() []call {
-	inside := make([]bool, len(t.Spans)) // within a call of its own service
-	var out []call
+func (scratch *traceScratch) findCalls(t *Trace) []call {
+	inside := slices.Grow(scratch.inside[:0], len(t.Spans))[:len(t.Spans)] // within a call of its own service
+	clear(inside)
+	out := scratch.calls[:0]
 	for _, i := range t.order {
 		s := &t.Spans[i]
 		if p := t.Parent[i]; p >= 0 && inside[p] && t.Spans[p].Service == s.Service && s.Kind != evidence.KindServer {
@@ -50,12 +51,11 @@ func (t *Trace) findCalls() []call {
 			continue
 		}
 		inside[i] = true
-		out = append(out, call{i, t.calleeOf(i)})
+		out = append(out, call{span: i, to: t.calleeOf(i)})
 	}
-	slices.SortFunc(out, func(a, b call) int {
-		return cmp.Or(cmp.Compare(t.Spans[a.span].Start, t.Spans[b.span].Start), cmp.Compare(a.span, b.span))
-	})
-	return out
+	scratch.inside, scratch.calls = inside, out
+	slices.SortFunc(out, func(a, b call) int { return t.compareStart(a.span, b.span) })
+	return slices.Clone(out)
 }
 
 func isCall(s *evidence.Span) bool {
@@ -89,14 +89,18 @@ func isPlumbing(s *evidence.Span) bool {
 	if isCacheSystem(s.Attr(evidence.AttrDBSystem)) {
 		words = cachePlumbingWords
 	}
-	if first, _, _ := strings.Cut(strings.ToLower(statement), " "); slices.Contains(words, first) || statement == "select ?" {
+	first, _, _ := strings.Cut(statement, " ")
+	if statement == "select ?" || slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(first, w) }) {
 		return true
 	}
-	name := strings.ToLower(s.Name)
-	if statement != "" && (strings.HasPrefix(name, "sql.conn.query") || strings.HasPrefix(name, "sql.conn.exec")) {
+	if statement != "" && (hasPrefixFold(s.Name, "sql.conn.query") || hasPrefixFold(s.Name, "sql.conn.exec")) {
 		return false
 	}
-	return slices.ContainsFunc(plumbingNames, func(p string) bool { return strings.HasPrefix(name, p) })
+	return slices.ContainsFunc(plumbingNames, func(p string) bool { return hasPrefixFold(s.Name, p) })
+}
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
 // calleeOf names what a call asks for. The span of the one who answered knows
@@ -104,8 +108,11 @@ func isPlumbing(s *evidence.Span) bool {
 func (t *Trace) calleeOf(i int32) callee {
 	s := &t.Spans[i]
 	if system := s.Attr(evidence.AttrDBSystem); system != "" {
-		what := cmp.Or(s.Attr(evidence.AttrDBQuery), strings.TrimSpace(s.Attr(evidence.AttrDBOperation)+" "+s.Attr(evidence.AttrDBCollection)), s.Name)
-		return callee{system: system, target: what}
+		if text := s.Attr(evidence.AttrDBQuery); text != "" {
+			return callee{system: system, target: text}
+		}
+		what := strings.TrimSpace(s.Attr(evidence.AttrDBOperation) + " " + s.Attr(evidence.AttrDBCollection))
+		return callee{system: system, target: cmp.Or(what, s.Name)}
 	}
 	peer, operation := s.Attr(evidence.AttrServerAddress), s.Name
 	if answer := t.answer(i); answer >= 0 {
@@ -136,6 +143,12 @@ func (t *Trace) answer(i int32) int32 {
 	return none
 }
 
+// isStatement reports whether a span asks a database, other than a cache.
+func isStatement(s *evidence.Span) bool {
+	system := s.Attr(evidence.AttrDBSystem)
+	return system != "" && !isCacheSystem(system)
+}
+
 // isCacheSystem reports whether db.system.name names a cache.
 func isCacheSystem(system string) bool {
 	switch system {
@@ -161,24 +174,52 @@ type callGroup struct {
 	calls  []int32
 }
 
+// requestCallee is one request to a service and, by number, one callee.
+type requestCallee struct{ server, callee int32 }
+
+// largeScratch is the number of groups beyond which their map is made anew:
+// clearing costs what the largest trace needed.
+const largeScratch = 1024
+
 // groupCalls gathers calls by the request they serve and by callee, whatever
 // lies between them, in the order of their first call.
-func (t *Trace) groupCalls() []callGroup {
-	type key struct {
-		server int32
-		to     callee
+func (scratch *traceScratch) groupCalls(t *Trace) []callGroup {
+	if scratch.callees == nil {
+		scratch.callees = map[callee]int32{}
 	}
-	at := map[key]int{}
-	var groups []callGroup
-	for _, c := range t.called {
-		k := key{t.server[c.span], c.to}
-		g, ok := at[k]
+	if scratch.groups == nil || len(scratch.groups) > largeScratch {
+		scratch.groups = map[requestCallee]int32{}
+	}
+	clear(scratch.groups)
+	of, sizes := make([]int32, len(t.called)), make([]int32, 0, len(t.called))
+	for k, c := range t.called {
+		number, ok := scratch.callees[c.to]
 		if !ok {
-			g = len(groups)
-			at[k] = g
-			groups = append(groups, callGroup{server: k.server, to: c.to})
+			number = int32(len(scratch.callees))
+			scratch.callees[c.to] = number
 		}
-		groups[g].calls = append(groups[g].calls, c.span)
+		key := requestCallee{t.server[c.span], number}
+		g, ok := scratch.groups[key]
+		if !ok {
+			g = int32(len(sizes))
+			scratch.groups[key] = g
+			sizes = append(sizes, 0)
+		}
+		of[k] = g
+		sizes[g]++
+	}
+	if len(sizes) == 0 {
+		return nil
+	}
+	groups := make([]callGroup, len(sizes))
+	spans, at := make([]int32, len(t.called)), int32(0)
+	for g, n := range sizes {
+		groups[g].calls = spans[at : at : at+n]
+		at += n
+	}
+	for k, c := range t.called {
+		g := &groups[of[k]]
+		g.server, g.to, g.calls = t.server[c.span], c.to, append(g.calls, c.span)
 	}
 	return groups
 }

@@ -45,6 +45,9 @@ func (t *Trace) peerOf(c call) callee {
 }
 
 func chattyCallsOf(t *Trace) []pattern {
+	if len(t.called) < fewestChatty {
+		return nil
+	}
 	type key struct {
 		server int32
 		peer   callee

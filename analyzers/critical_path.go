@@ -35,9 +35,10 @@ func (t *Trace) PathOf(span int32) []Segment {
 // holdUps measures for every span how long it held up its request, with all
 // that is below it, in ns. A request that nobody waited for counts by itself;
 // what a service does beside its request holds up nobody.
-func (t *Trace) holdUps() []int64 {
+func (scratch *traceScratch) holdUps(t *Trace) []int64 {
 	held := make([]int64, len(t.Spans))
-	w := pathWalk{t: t}
+	w := &scratch.walk
+	w.t = t
 	for _, i := range t.order {
 		if t.Parent[i] >= 0 && (t.blocks(i) || t.server[i] != i) {
 			continue

@@ -15,6 +15,8 @@ type Facts struct {
 	Symptoms []Symptom // operations under load, by time spent in them
 	Slow     []Symptom // those of Symptoms that are slow, worst first
 	Traces   []*Trace  `json:"-"`
+
+	index traceIndex
 }
 
 // Symptom is how an operation did in the window.
@@ -61,7 +63,7 @@ const (
 
 // factsOf computes the facts of a bundle.
 func factsOf(b *evidence.Bundle) *Facts {
-	f := &Facts{Traces: BuildTraces(b)}
+	f := factsOfTraces(BuildTraces(b))
 	for i := range b.Histograms {
 		h := &b.Histograms[i]
 		if h.Kind == evidence.ServerLatency && h.Entity.Instance == "" {

@@ -2,19 +2,20 @@ package analyzers
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
-// predictWorst holds a mechanism's cuts against every root operation whose
-// traces touch it and returns the prediction that saves most, with all the
-// operations that it slows (by at least a twentieth of their p95), worst
-// first. touches says which traces can be affected at all.
-func (p *Pass) predictWorst(touches func(*Trace) bool, cut func(*Trace) Cuts) (*Impact, []evidence.Entity) {
+// predictWorst holds a mechanism's cuts against every root operation of the
+// traces that it touches and returns the prediction that saves most, with all
+// the operations that it slows (by at least a twentieth of their p95), worst
+// first.
+func (p *Pass) predictWorst(touched []*Trace, cut func(*Trace) Cuts) (*Impact, []evidence.Entity) {
 	var all []*Impact
-	for _, target := range rootOperations(p.Facts.Traces, touches) {
-		if i := Predict(p.Facts.Traces, target, tracedTail, cut); i != nil {
+	for _, target := range rootOperations(touched) {
+		if i := p.Facts.predict(target, touched, cut); i != nil {
 			all = append(all, i)
 		}
 	}
@@ -37,35 +38,34 @@ func victims(impacts []*Impact) []evidence.Entity {
 	return out
 }
 
-// rootOperations lists the operations of the roots of matching traces, in the
-// order of their names.
-func rootOperations(traces []*Trace, match func(*Trace) bool) []evidence.Entity {
+// rootOperations lists the operations of the roots of traces, in the order of
+// their names.
+func rootOperations(traces []*Trace) []evidence.Entity {
 	seen := map[evidence.Entity]bool{}
 	var out []evidence.Entity
 	for _, t := range traces {
-		e := t.Entity()
-		if !seen[e] && match(t) {
-			seen[e] = true
-			out = append(out, e)
+		if !seen[t.asks] {
+			seen[t.asks] = true
+			out = append(out, t.asks)
 		}
 	}
 	slices.SortFunc(out, evidence.Entity.Compare)
 	return out
 }
 
-// hasService reports whether any span belongs to a service.
-func (t *Trace) hasService(service string) bool {
-	return slices.ContainsFunc(t.Spans, func(s evidence.Span) bool { return s.Service == service })
-}
-
-// statementCuts shortens every span of a statement to a share of its
-// duration.
-func statementCuts(keys map[string]float64) func(*Trace) Cuts {
-	return func(t *Trace) Cuts {
+// statementCuts shortens the spans of some statements, by key, each to what
+// is left of its own time after a share of it. It lists the traces it touches.
+func (f *Facts) statementCuts(shares map[string]float64) (touched []*Trace, cut func(*Trace) Cuts) {
+	keys := slices.Sorted(maps.Keys(shares))
+	for _, k := range keys {
+		touched = append(touched, f.statementSpans(k).traces...)
+	}
+	slices.SortFunc(touched, compareTraces)
+	return slices.Compact(touched), func(t *Trace) Cuts {
 		c := t.NewCuts()
-		for i := range t.Spans {
-			if share, ok := keys[t.Spans[i].Attr(evidence.AttrDBKey)]; ok {
-				t.CutSelf(c, int32(i), int64(float64(t.SelfTime(int32(i)))*share))
+		for _, k := range keys {
+			for _, i := range f.statementSpans(k).of(t) {
+				t.CutSelf(c, i, int64(float64(t.SelfTime(i))*shares[k]))
 			}
 		}
 		return c
@@ -75,19 +75,15 @@ func statementCuts(keys map[string]float64) func(*Trace) Cuts {
 // callers says which service and operation issue a statement, the busiest
 // first by time: the service of the client span, the operation of the nearest
 // server span above it.
-func callers(traces []*Trace, key string) []evidence.Entity {
+func (f *Facts) callers(key string) []evidence.Entity {
 	time := map[evidence.Entity]int64{}
-	for _, t := range traces {
-		for i := range t.Spans {
-			if t.Spans[i].Attr(evidence.AttrDBKey) == key && key != "" {
-				time[t.entity(t.server[i])] += t.Spans[i].Duration()
-			}
+	set := f.statementSpans(key)
+	for k, t := range set.traces {
+		for _, i := range set.at(k) {
+			time[t.entity(t.server[i])] += t.Spans[i].Duration()
 		}
 	}
-	out := make([]evidence.Entity, 0, len(time))
-	for e := range time {
-		out = append(out, e)
-	}
+	out := slices.Collect(maps.Keys(time))
 	slices.SortFunc(out, func(x, y evidence.Entity) int { return cmp.Or(cmp.Compare(time[y], time[x]), x.Compare(y)) })
 	return out
 }
@@ -121,15 +117,4 @@ func (p *Pass) orRough(i *Impact, hurt []evidence.Entity, service string, saved 
 		hurt = []evidence.Entity{i.Operation}
 	}
 	return i, hurt
-}
-
-// touched are the traces that match.
-func touched(traces []*Trace, match func(*Trace) bool) []*Trace {
-	var out []*Trace
-	for _, t := range traces {
-		if match(t) {
-			out = append(out, t)
-		}
-	}
-	return out
 }

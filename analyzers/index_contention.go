@@ -65,7 +65,7 @@ func reportContention(p *Pass, pg *evidence.Postgres, table string) {
 	share := per(float64(content), float64(total))
 	e := evidence.Entity{Resource: strings.TrimSuffix(table+": "+strings.Join(names(hot), ", "), ": ")}
 	for _, k := range sortedKeys(keys) {
-		if by := callers(p.Facts.Traces, k); len(by) > 0 {
+		if by := p.Facts.callers(k); len(by) > 0 {
 			e.Service, e.Operation = by[0].Service, by[0].Operation
 			break
 		}
@@ -92,14 +92,12 @@ func contentionFinding(p *Pass, pg *evidence.Postgres, e evidence.Entity, table 
 	for k := range keys {
 		cut[k] = clamp01(share + upkeep)
 	}
-	touches := func(t *Trace) bool {
-		return slices.ContainsFunc(t.Spans, func(s evidence.Span) bool { return keys[s.Attr(evidence.AttrDBKey)] })
-	}
-	impact, hurt := p.predictWorst(touches, statementCuts(cut))
+	touched, cuts := p.Facts.statementCuts(cut)
+	impact, hurt := p.predictWorst(touched, cuts)
 	impact, hurt = p.orRough(impact, hurt, e.Service, clamp01(share+upkeep)*writeMean(pg, keys), "share of the statement's mean time by the server's own account")
 	return Finding{Kind: FindIndexContention, Entity: e, Value: share, Unit: "1", Impact: impact, Victims: hurt,
 		Text: fmt.Sprintf("statements that write %s spend %.0f %% of their time waiting for buffer content locks (%d sightings)", table, share*100, total),
-		Refs: append([]evidence.Ref{activityRef}, typicalSlow(touched(p.Facts.Traces, touches), 2)...), Charts: []Chart{waitChart(pg)},
+		Refs: append([]evidence.Ref{activityRef}, typicalSlow(touched, 2)...), Charts: []Chart{waitChart(pg)},
 		Facts: map[string]string{"table": table, "unread": strings.Join(names(unread), ", "), "monotonic": strings.Join(names(monotonic(indexes)), ", "),
 			"count": fmt.Sprint(len(indexes)), "synchronous_commit": pg.Server.Settings["synchronous_commit"]}}
 }

@@ -164,16 +164,14 @@ func reportScan(p *Pass, pg *evidence.Postgres, group []scan) {
 	for i := range pg.Statements {
 		total += pg.Statements[i].Exec
 	}
-	if by := callers(p.Facts.Traces, top.statement.Key); len(by) > 0 {
+	if by := p.Facts.callers(top.statement.Key); len(by) > 0 {
 		e.Service, e.Operation = by[0].Service, by[0].Operation
 	}
-	touches := func(t *Trace) bool {
-		return slices.ContainsFunc(t.Spans, func(s evidence.Span) bool { return keys[s.Attr(evidence.AttrDBKey)] > 0 })
-	}
-	impact, hurt := p.predictWorst(touches, statementCuts(keys))
+	touched, cuts := p.Facts.statementCuts(keys)
+	impact, hurt := p.predictWorst(touched, cuts)
 	impact, hurt = p.orRough(impact, hurt, e.Service, top.statement.Mean()*(1-top.after), "mean time of the statement by the server's own account")
 	p.Report(Finding{Kind: FindStatementScan, Entity: e, Value: top.examined, Unit: "1", Text: top.sentence(),
-		Refs:   append([]evidence.Ref{statementRef(top.statement)}, typicalSlow(touched(p.Facts.Traces, touches), 2)...),
+		Refs:   append([]evidence.Ref{statementRef(top.statement)}, typicalSlow(touched, 2)...),
 		Impact: impact, Victims: hurt, Facts: top.facts(pg)})
 	share := per(exec, total)
 	p.Report(Finding{Kind: FindStatementShare, Entity: e, Value: share, Unit: "1", Refs: []evidence.Ref{statementRef(top.statement)},

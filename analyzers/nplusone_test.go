@@ -112,7 +112,7 @@ func passOver(t *testing.T, a Analyzer, text string) map[Kind][]Finding {
 	}
 	b := &evidence.Bundle{Spans: tellSpans(t, text)}
 	found := map[Kind][]Finding{}
-	p := &Pass{Bundle: b, Facts: &Facts{Traces: BuildTraces(b)}, report: func(f Finding) { found[f.Kind] = append(found[f.Kind], f) }}
+	p := &Pass{Bundle: b, Facts: factsOfTraces(BuildTraces(b)), report: func(f Finding) { found[f.Kind] = append(found[f.Kind], f) }}
 	if err := a.Run(p); err != nil {
 		t.Fatal(err)
 	}

@@ -58,9 +58,8 @@ func (d *detector) analyze(p *Pass) error {
 	slices.SortFunc(groups, func(a, b *occurrences) int {
 		return cmp.Or(cmp.Compare(b.cost, a.cost), a.place.Compare(b.place), a.to.compare(b.to))
 	})
-	served := requestsByPlace(p.Facts.Traces)
 	for _, g := range groups[:min(len(groups), maxGroups)] {
-		g.measure(served[g.place])
+		g.measure(p.Facts.index.served[g.place])
 		d.report(p, g, len(groups)-maxGroups)
 	}
 	return nil
@@ -139,21 +138,9 @@ func (g *occurrences) requests() float64 {
 	return n
 }
 
-// requestsByPlace counts the requests to every operation, weighted, wherever
-// in the traces it was called.
-func requestsByPlace(traces []*Trace) map[evidence.Entity]float64 {
-	n := map[evidence.Entity]float64{}
-	for _, t := range traces {
-		for k := range t.entries {
-			n[t.entries[k].entity] += t.Weight
-		}
-	}
-	return n
-}
-
 // cut takes the mechanism out of a trace; nil where it does not occur.
 func (g *occurrences) cut(t *Trace) Cuts {
-	k, ok := slices.BinarySearchFunc(g.traces, t, func(a, b *Trace) int { return slices.Compare(a.ID[:], b.ID[:]) })
+	k, ok := slices.BinarySearchFunc(g.traces, t, compareTraces)
 	if !ok {
 		return nil
 	}
@@ -191,7 +178,7 @@ func (d *detector) report(p *Pass, g *occurrences, left int) {
 	f := Finding{
 		Kind: d.finds, Entity: entity, Value: g.median, Unit: d.unit, Text: d.text(g), Victims: asked,
 		Refs: typicalSlow(g.traces, 3), Facts: g.facts(),
-		Impact: Predict(p.Facts.Traces, asked[0], tracedTail, g.cut),
+		Impact: p.Facts.predict(asked[0], g.traces, g.cut),
 	}
 	if left > 0 {
 		f.Warnings = append(f.Warnings, fmt.Sprintf("%d more places that cost less were left off", left))

@@ -253,7 +253,7 @@ func BenchmarkAnalyzers(b *testing.B) {
 	bundle.Sort()
 	all := []Analyzer{nPlusOne, cachePath, serialCalls, chattyCalls, retries, timeouts, stragglers, callGap, slowStatement, slowDependency}
 	for b.Loop() {
-		p := &Pass{Bundle: bundle, Facts: &Facts{Traces: BuildTraces(bundle)}, report: func(Finding) {}}
+		p := &Pass{Bundle: bundle, Facts: factsOfTraces(BuildTraces(bundle)), report: func(Finding) {}}
 		for _, a := range all {
 			if err := a.Run(p); err != nil {
 				b.Fatal(err)

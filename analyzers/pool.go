@@ -41,6 +41,7 @@ type pool struct {
 	hasWait   bool
 	hasShare  bool
 	query     string
+	spans     *spanSet // of its service
 }
 
 func runPool(p *Pass) error {
@@ -59,7 +60,7 @@ func poolOf(p *Pass, e evidence.Entity) (*pool, bool) {
 	if !ok || limit <= 0 || limit >= math.MaxInt32 {
 		return nil, false
 	}
-	pl := &pool{entity: e, max: limit}
+	pl := &pool{entity: e, max: limit, spans: p.Facts.serviceSpans(e.Service)}
 	_, used := sumSeries(p.seriesOf(evidence.PoolUsed, exactly(e)))
 	if len(used) > 0 {
 		pl.use, pl.meanUse = quantile(used, 0.95), mean(used)
@@ -98,7 +99,7 @@ func (pl *pool) readWaits(p *Pass, acquires []*evidence.Series) {
 func reportPool(p *Pass, pl *pool) {
 	e, refs := pl.entity, []evidence.Ref{{Source: "prometheus", Query: pl.query}}
 	if pl.hasWait {
-		impact, hurt := p.predictWorst(func(t *Trace) bool { return t.hasService(e.Service) }, pl.cuts)
+		impact, hurt := p.predictWorst(pl.spans.traces, pl.cuts)
 		impact, hurt = p.orRough(impact, hurt, e.Service, pl.wait, "mean wait by the pool's own counters")
 		p.Report(Finding{Kind: FindPoolWait, Entity: e, Value: pl.wait, Unit: "s", Impact: impact, Victims: hurt, Refs: refs, Facts: pl.facts(),
 			Text:   fmt.Sprintf("%s waits %.1f ms on average for each connection of its pool of %.0f", e.Service, pl.wait*1000, pl.max),
@@ -177,13 +178,11 @@ func (pl *pool) cuts(t *Trace) Cuts {
 
 func (pl *pool) cutAcquireSpans(t *Trace, c Cuts) bool {
 	found := false
-	for i := range t.Spans {
-		s := &t.Spans[i]
-		if s.Service != pl.entity.Service || !isAcquire(s) {
-			continue
+	for _, i := range pl.spans.of(t) {
+		if isAcquire(&t.Spans[i]) {
+			found = true
+			t.CutSelf(c, i, t.SelfTime(i))
 		}
-		found = true
-		t.CutSelf(c, int32(i), t.SelfTime(int32(i)))
 	}
 	return found
 }
@@ -196,10 +195,10 @@ func isAcquire(s *evidence.Span) bool {
 }
 
 func (pl *pool) cutGaps(t *Trace, c Cuts) {
-	for i := range t.Spans {
+	for _, i := range pl.spans.of(t) {
 		s := &t.Spans[i]
 		parent := t.Parent[i]
-		if parent < 0 || s.Service != pl.entity.Service || s.Attr(evidence.AttrDBSystem) == "" || isCache(s) {
+		if parent < 0 || !isStatement(s) {
 			continue
 		}
 		gap := s.Start - t.gapStart(parent, s.Start)

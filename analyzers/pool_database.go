@@ -55,10 +55,11 @@ func databaseCPU(p *Pass) (value float64, text string, ok bool) {
 // those at other times.
 func statementSlowdown(p *Pass, service string) (value float64, text string, ok bool) {
 	var slow, other []float64
-	for _, t := range p.Facts.Traces {
-		for i := range t.Spans {
+	spans := p.Facts.serviceSpans(service)
+	for k, t := range spans.traces {
+		for _, i := range spans.at(k) {
 			s := &t.Spans[i]
-			if s.Service != service || s.Attr(evidence.AttrDBKey) == "" || isCache(s) {
+			if s.Attr(evidence.AttrDBKey) == "" || !isStatement(s) {
 				continue
 			}
 			if p.slowAt(service, s.Start/1e6) {

@@ -31,11 +31,14 @@ func retriedCalls(t *Trace) []pattern {
 	var found []pattern
 	for _, g := range t.groups {
 		var wasted []int32
-		pauses := map[int32][]stretch{} // by parent
+		var pauses map[int32][]stretch // by parent
 		for k := 1; k < len(g.calls); k++ {
 			before, again := g.calls[k-1], g.calls[k]
 			if !t.retries(before, again) {
 				continue
+			}
+			if wasted == nil {
+				pauses = map[int32][]stretch{}
 			}
 			wasted = append(wasted, before)
 			if p := t.Parent[before]; p >= 0 && p == t.Parent[again] {

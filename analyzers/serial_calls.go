@@ -90,13 +90,16 @@ func independentCalls(traces []*Trace) map[calleePair]bool {
 
 // readsByParent lists the reads of services that each span makes, by start.
 func (t *Trace) readsByParent() [][]call {
+	reads := slices.DeleteFunc(slices.Clone(t.called), func(c call) bool {
+		return t.Parent[c.span] < 0 || !t.blocks(c.span) || !isServiceRead(c.to)
+	})
+	if len(reads) < 2 {
+		return nil
+	}
 	at := map[int32]int{}
 	var out [][]call
-	for _, c := range t.called {
+	for _, c := range reads {
 		p := t.Parent[c.span]
-		if p < 0 || !t.blocks(c.span) || !isServiceRead(c.to) {
-			continue
-		}
 		k, ok := at[p]
 		if !ok {
 			k = len(out)

@@ -2,7 +2,6 @@ package analyzers
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -28,10 +27,7 @@ const slowGain = "the gain is an upper bound: the request without the call"
 var statementDetector = detector{
 	rule: "slow-query", finds: FindSlowStatement, unit: "s", warning: slowGain,
 	find: func(t *Trace) []pattern {
-		return t.slowCalls(func(i int32) bool {
-			s := &t.Spans[i]
-			return s.Attr(evidence.AttrDBSystem) != "" && !isCacheSystem(s.Attr(evidence.AttrDBSystem))
-		})
+		return t.slowCalls(func(i int32) bool { return isStatement(&t.Spans[i]) })
 	},
 	text: func(g *occurrences) string {
 		return fmt.Sprintf("A statement of %s takes %s and with it %s of the request: %s.", g.place.Operation, duration(g.median), g.example.facts["share"], g.brief())
@@ -69,13 +65,24 @@ var slowDependency = Analyzer{
 	Run:   dependencyDetector.analyze,
 }
 
+// picked are the calls that match.
+func picked(calls []int32, match func(int32) bool) []int32 {
+	var out []int32
+	for _, i := range calls {
+		if match(i) {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
 func (t *Trace) slowCalls(match func(int32) bool) []pattern {
 	var found []pattern
 	for _, g := range t.groups {
 		if len(g.calls) >= fewestRepeats {
 			continue
 		}
-		calls := slices.DeleteFunc(slices.Clone(g.calls), func(i int32) bool { return !match(i) || t.Spans[i].Duration() < slowCall })
+		calls := picked(g.calls, func(i int32) bool { return t.Spans[i].Duration() >= slowCall && match(i) })
 		if len(calls) == 0 {
 			continue
 		}

@@ -2,6 +2,7 @@ package analyzers
 
 import (
 	"fmt"
+	"iter"
 	"math"
 	"strconv"
 
@@ -53,11 +54,12 @@ func reportThrottling(p *Pass, e evidence.Entity, s *evidence.Series, times []in
 	f.Facts = throttlingFacts(p, e)
 	if e.Service != "" {
 		ex := excessOf(p, e.Service, times, values)
-		f.Impact, f.Victims = p.predictWorst(func(t *Trace) bool { return t.hasService(e.Service) }, ex.cuts)
+		f.Impact, f.Victims = p.predictWorst(ex.spans.traces, ex.cuts)
 		f.Impact, f.Victims = p.orRough(f.Impact, f.Victims, e.Service, p.aboveBaseline(e.Service), "p95 above that of the low-load stage")
 		if len(ex.need) > 0 {
-			p.Report(Finding{Kind: FindSelfTimeExcess, Entity: e, Value: ex.share(p), Unit: "1",
-				Text: fmt.Sprintf("%.0f %% of the time that %s spends in its own code, while throttled, is beyond what the same spans need when not stalled", ex.share(p)*100, e.Service)})
+			share := ex.share()
+			p.Report(Finding{Kind: FindSelfTimeExcess, Entity: e, Value: share, Unit: "1",
+				Text: fmt.Sprintf("%.0f %% of the time that %s spends in its own code, while throttled, is beyond what the same spans need when not stalled", share*100, e.Service)})
 		}
 		r := p.latencyCorrelation(e.Service, times, values)
 		p.Report(Finding{Kind: FindThrottledOverlap, Entity: e, Value: math.Max(r, 0), Unit: "1", Refs: refs,
@@ -92,27 +94,25 @@ func throttlingFacts(p *Pass, e evidence.Entity) map[string]string {
 
 // excess holds what each kind of span of a service needs when not stalled.
 type excess struct {
-	service string
-	need    map[string]float64 // by span fingerprint: own time in ns without stalls
-	times   []int64
-	ratios  []float64
+	spans  *spanSet             // of the service
+	need   map[spanSort]float64 // own time in ns without stalls
+	times  []int64
+	ratios []float64
 }
 
 // excessOf takes the fastest tenth of each span's own time as its need: those
 // requests met no stall. A service stalled in every request has no such
 // tenth, so that the prediction is then too small, never too large.
 func excessOf(p *Pass, service string, times []int64, ratios []float64) *excess {
-	own := map[string][]float64{}
-	for _, t := range p.Facts.Traces {
-		calls := t.callsInto(service)
-		for i := range t.Spans {
-			if t.Spans[i].Service == service || calls[i] {
-				k := spanFingerprint(&t.Spans[i])
-				own[k] = append(own[k], float64(t.SelfTime(int32(i))))
-			}
+	own := map[spanSort][]float64{}
+	spans := p.Facts.serviceSpans(service)
+	for k, t := range spans.traces {
+		for i := range t.withCallsInto(spans.at(k)) {
+			k := sortOf(&t.Spans[i])
+			own[k] = append(own[k], float64(t.SelfTime(i)))
 		}
 	}
-	ex := &excess{service: service, need: map[string]float64{}, times: times, ratios: ratios}
+	ex := &excess{spans: spans, need: map[spanSort]float64{}, times: times, ratios: ratios}
 	for k, v := range own {
 		if len(v) >= 10 {
 			ex.need[k] = quantile(v, 0.1)
@@ -121,52 +121,54 @@ func excessOf(p *Pass, service string, times []int64, ratios []float64) *excess 
 	return ex
 }
 
-// spanFingerprint groups spans that do the same.
-func spanFingerprint(s *evidence.Span) string {
-	return strconv.Itoa(int(s.Kind)) + "\x00" + s.Service + "\x00" + s.Name + "\x00" + s.Attr(evidence.AttrDBKey)
+// spanSort groups spans that do the same.
+type spanSort struct {
+	kind                     evidence.SpanKind
+	service, name, statement string
+}
+
+func sortOf(s *evidence.Span) spanSort {
+	return spanSort{s.Kind, s.Service, s.Name, s.Attr(evidence.AttrDBKey)}
 }
 
 // cuts takes a span's own time beyond its need, to the degree that the
 // container was throttled when the request ran.
 func (ex *excess) cuts(t *Trace) Cuts {
 	c := t.NewCuts()
-	calls := t.callsInto(ex.service)
-	for i := range t.Spans {
-		if t.Spans[i].Service != ex.service && !calls[i] {
-			continue
-		}
-		need, ok := ex.need[spanFingerprint(&t.Spans[i])]
+	for i := range t.withCallsInto(ex.spans.of(t)) {
+		need, ok := ex.need[sortOf(&t.Spans[i])]
 		if !ok {
 			continue
 		}
 		throttled := clamp01(valueAt(ex.times, ex.ratios, t.Spans[i].Start/1e6) / fullyThrottled)
-		over := float64(t.SelfTime(int32(i))) - need
-		t.CutSelf(c, int32(i), int64(math.Max(0, over)*throttled))
+		over := float64(t.SelfTime(i)) - need
+		t.CutSelf(c, i, int64(math.Max(0, over)*throttled))
 	}
 	return c
 }
 
-// callsInto marks the client spans that have a server span of a service below:
-// they too wait for its CPU, until it accepts the call.
-func (t *Trace) callsInto(service string) []bool {
-	calls := make([]bool, len(t.Spans))
-	for i := range t.Spans {
-		if parent := t.Parent[i]; parent >= 0 && t.Spans[i].Service == service && t.Spans[parent].Kind == evidence.KindClient {
-			calls[parent] = true
+// withCallsInto yields the spans of a service and the client spans above them:
+// these too wait for its CPU, until it accepts the call.
+func (t *Trace) withCallsInto(service []int32) iter.Seq[int32] {
+	return func(yield func(int32) bool) {
+		for _, i := range service {
+			if p := t.Parent[i]; p >= 0 && t.Spans[p].Kind == evidence.KindClient && t.Spans[p].Service != t.Spans[i].Service && t.answer(p) == i && !yield(p) {
+				return
+			}
+			if !yield(i) {
+				return
+			}
 		}
 	}
-	return calls
 }
 
 // share of the service's own time in all traces that the cuts take.
-func (ex *excess) share(p *Pass) float64 {
+func (ex *excess) share() float64 {
 	var cut, own float64
-	for _, t := range p.Facts.Traces {
+	for k, t := range ex.spans.traces {
 		c := ex.cuts(t)
-		for i := range t.Spans {
-			if t.Spans[i].Service == ex.service {
-				cut, own = cut+float64(c[i]), own+float64(t.SelfTime(int32(i)))
-			}
+		for _, i := range ex.spans.at(k) {
+			cut, own = cut+float64(c[i]), own+float64(t.SelfTime(i))
 		}
 	}
 	return per(cut, own)

@@ -67,7 +67,7 @@ func (t *Trace) orphaned(i int32) int64 {
 func timedOutCalls(t *Trace) []pattern {
 	var found []pattern
 	for _, g := range t.groups {
-		calls := slices.DeleteFunc(slices.Clone(g.calls), func(i int32) bool { return !t.gaveUp(i) })
+		calls := picked(g.calls, t.gaveUp)
 		if len(calls) == 0 || !t.matters(g.server, calls) {
 			continue
 		}

@@ -34,10 +34,12 @@ type Trace struct {
 	server  []int32 // nearest enclosing entry of the span's own service, itself included
 	owned   bool    // Spans is a private copy
 
-	held    []int64     // by span: ns on the critical path, with what is below
-	entries []entry     // where requests enter services, parents first
-	called  []call      // every call, by start
-	groups  []callGroup // the calls by request and callee
+	ordinal int32           // among the traces that were built together
+	asks    evidence.Entity // of the root
+	held    []int64         // by span: ns on the critical path, with what is below
+	entries []entry         // where requests enter services, parents first
+	called  []call          // every call, by start
+	groups  []callGroup     // the calls by request and callee
 }
 
 // entry is a span at which a request enters a service, with what it asks for.
@@ -74,13 +76,25 @@ func BuildTraces(b *evidence.Bundle) []*Trace {
 		lo = hi
 	}
 	alignClocks(traces)
-	for _, t := range traces {
-		t.held = t.holdUps()
+	var scratch traceScratch
+	for i, t := range traces {
+		t.ordinal, t.asks = int32(i), t.entity(t.Root)
+		t.held = scratch.holdUps(t)
 		t.findEntries()
-		t.called = t.findCalls()
-		t.groups = t.groupCalls()
+		t.called = scratch.findCalls(t)
+		t.groups = scratch.groupCalls(t)
 	}
 	return traces
+}
+
+// traceScratch is memory that one trace after the other uses while it is
+// built.
+type traceScratch struct {
+	walk    pathWalk
+	inside  []bool
+	calls   []call
+	callees map[callee]int32 // of all traces, numbered
+	groups  map[requestCallee]int32
 }
 
 func newTrace(spans []evidence.Span) *Trace {
@@ -264,12 +278,12 @@ func (t *Trace) entity(i int32) evidence.Entity {
 }
 
 // Entity of the root: the service and operation that were asked for.
-func (t *Trace) Entity() evidence.Entity { return t.entity(t.Root) }
+func (t *Trace) Entity() evidence.Entity { return t.asks }
 
 // requests lists the spans that are one request of the target each: entries
 // into the service with that operation.
 func (t *Trace) requests(target evidence.Entity) []int32 {
-	if t.Entity() == target {
+	if t.asks == target {
 		return []int32{t.Root}
 	}
 	var found []int32

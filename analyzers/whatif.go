@@ -57,9 +57,10 @@ func (t *Trace) selfTimes(span int32) iter.Seq2[int64, int64] {
 
 // Retime gives the root's duration with the cuts taken, in ns. Without cuts
 // that is its duration, exactly.
-func (t *Trace) Retime(c Cuts) int64 { return t.retimed(c)[t.Root] }
+func (t *Trace) Retime(c Cuts) int64 { return new(retimer).trace(t, c)[t.Root] }
 
-// retimed gives every span's duration with the cuts taken.
+// trace gives every span's duration with the cuts taken. The next call
+// overwrites it.
 //
 // Dependencies are inferred from the recorded order. Siblings whose times
 // touch form a region. Between regions the parent works alone and everything
@@ -68,9 +69,9 @@ func (t *Trace) Retime(c Cuts) int64 { return t.retimed(c)[t.Root] }
 // last before it, or after the region began where none had: parallel chains
 // stay parallel, and the longest of what is left decides. This is the
 // happens-before of CRISP's retimer, made exact.
-func (t *Trace) retimed(c Cuts) []int64 {
-	out := make([]int64, len(t.Spans))
-	var r retimer
+func (r *retimer) trace(t *Trace, c Cuts) []int64 {
+	r.durations = slices.Grow(r.durations[:0], len(t.Spans))[:len(t.Spans)]
+	out := r.durations
 	for _, i := range slices.Backward(t.order) {
 		d := t.Spans[i].Duration()
 		switch {
@@ -90,11 +91,12 @@ func (t *Trace) retimed(c Cuts) []int64 {
 // retimer re-times the children of one span. was is in recorded time, now in
 // the time that would be; both count from the span's start.
 type retimer struct {
-	region  event // where the current region began
-	end     event // the latest end so far
-	last    event // the sibling of this region that ended last
-	running []event
-	keep    ratio
+	region    event // where the current region began
+	end       event // the latest end so far
+	last      event // the sibling of this region that ended last
+	running   []event
+	keep      ratio
+	durations []int64 // of the spans of the trace
 }
 
 // event is one instant in both times.
@@ -102,7 +104,7 @@ type event struct{ was, now int64 }
 
 func (r *retimer) span(t *Trace, i int32, c Cuts, durations []int64) int64 {
 	s := &t.Spans[i]
-	*r = retimer{running: r.running[:0], keep: ratio{1, 1}}
+	*r = retimer{running: r.running[:0], durations: r.durations, keep: ratio{1, 1}}
 	if c != nil && c[i] > 0 {
 		self := t.SelfTime(i)
 		r.keep = ratio{self - min(c[i], self), self}

@@ -12,7 +12,7 @@ func TestRetimeWithoutCutsIsExact(t *testing.T) {
 	for n := range 10_000 {
 		grain := []int64{1, 997, 1_000, 1_000_000}[n%4]
 		tr := BuildTraces(&evidence.Bundle{Spans: randomSpans(r, 1+r.IntN(60), grain)})[0]
-		for i, d := range tr.retimed(tr.NewCuts()) {
+		for i, d := range new(retimer).trace(tr, tr.NewCuts()) {
 			if d != tr.Spans[i].Duration() {
 				t.Fatalf("trace %d: span %d re-timed to %d of %d", n, i, d, tr.Spans[i].Duration())
 			}
