@@ -49,7 +49,26 @@ func Predict(traces []*Trace, target evidence.Entity, q float64, cut func(*Trace
 	i := &Impact{Operation: target, Percentile: q, Now: seconds(now), Then: seconds(then), Method: sample.method(now)}
 	i.Low, i.High = sample.interval(q)
 	i.Low, i.High = min(i.Low, i.Saved()), max(i.High, i.Saved())
+	i.Distribution = sample.distribution()
 	return i
+}
+
+// distributionSteps cut a distribution as finely as a chart of it can show.
+const distributionSteps = 40
+
+// distribution of the latency now and then at equal steps of share, with the
+// tail drawn out.
+func (s *requestSample) distribution() []Quantile {
+	var out []Quantile
+	add := func(share float64) {
+		now, then := s.percentiles(share, nil)
+		out = append(out, Quantile{Share: share, Now: seconds(now), Then: seconds(then)})
+	}
+	for k := 1; k < distributionSteps; k++ {
+		add(float64(k) / distributionSteps)
+	}
+	add(0.99)
+	return out
 }
 
 func seconds(ns int64) float64 { return float64(ns) / 1e9 }
