@@ -11,6 +11,7 @@ func (m *markdown) cause(c Cause, title string) {
 	m.f("**%s** Evidence: %s (%s).\n\n", mdText(nowThen(c.Impact)), scoreText(c.Score), tallyText(c))
 	m.para(c.Mechanism)
 	m.remedy(c)
+	m.ledger(c)
 	m.account("Evidence for", c.pros())
 	m.account("What would speak against", c.cons())
 	m.list("Mind", c.Warnings)
@@ -59,6 +60,33 @@ func (m *markdown) account(title string, lines []Evidence) {
 	m.f("\n")
 }
 
+// ledger is where the milliseconds go; a bar of characters beside the times.
+func (m *markdown) ledger(c Cause) {
+	l, by := m.r.ledger(&c)
+	if l == nil || !m.d.charts {
+		return
+	}
+	if by > 0 {
+		m.f("Where the time of %s goes is said under cause %d.\n\n", mdCode(l.target()), by)
+		return
+	}
+	m.f("**%s**\n\n", mdText(l.summary()))
+	var rows [][]string
+	for i, row := range l.rows() {
+		name := "**" + mdText(row.What) + "**"
+		bar := ""
+		if i < len(l.Lines) {
+			name, bar = mdCell(row.What), blocks(l.Lines[i].TailTime/l.TailTime)
+		}
+		if row.Kind != "" {
+			name += " " + mdText(row.Kind)
+		}
+		rows = append(rows, []string{name, row.Tail, row.Usual, row.More, or(bar, "–"), or(mdText(row.Why), "–")})
+	}
+	m.table([]string{"What held the request up", ">slow request", ">typical", ">more", "share", "because"}, rows)
+	m.f("\n")
+}
+
 func (m *markdown) list(title string, items []string) {
 	if len(items) == 0 {
 		return
@@ -73,6 +101,7 @@ func (m *markdown) list(title string, items []string) {
 func (m *markdown) references(c Cause) {
 	if m.d.charts {
 		m.sparks(c)
+		m.para(m.r.onsetText(c.Onset))
 	}
 	if len(c.Traces) > 0 {
 		m.f("Example traces:")
@@ -122,6 +151,9 @@ func (m *markdown) queries(c Cause) {
 		defer m.f("</details>\n\n")
 	}
 	for _, q := range c.Queries {
+		if q.Shows != "" {
+			m.f("%s\n\n", mdInline(q.Shows))
+		}
 		m.f("%s\n", mdFence(q.Text, language(q.Source)))
 		if q.Link != "" {
 			m.f("[open it](<%s>)\n\n", mdURL(q.Link))
