@@ -1,10 +1,12 @@
 package report
 
 import (
+	"math"
 	"slices"
 	"strings"
 
 	"github.com/culprit-rca/culprit/analyzers"
+	"github.com/culprit-rca/culprit/collectors/evidence"
 	"github.com/culprit-rca/culprit/rules"
 )
 
@@ -29,7 +31,35 @@ func (bd *builder) illustrate(c *Cause, h *rules.Hypothesis) {
 	if c.Impact != nil {
 		c.Impact.Distribution = h.Impact.Distribution
 	}
+	if len(c.Traces) == 0 {
+		c.Traces = bd.typical(h)
+	}
 	bd.drawExample(c)
+}
+
+// typical is the request of the slowed operation that comes nearest to its
+// percentile, among those that a cause's service had a part in: an example
+// where the finding itself names none.
+func (bd *builder) typical(h *rules.Hypothesis) []Trace {
+	if h.Impact == nil {
+		return nil
+	}
+	var best *analyzers.Trace
+	distance := math.Inf(1)
+	for _, t := range bd.traces() {
+		served := slices.ContainsFunc(t.Spans, func(s evidence.Span) bool { return s.Service == h.Subject.Service })
+		if t.Entity() != h.Impact.Operation || !served && h.Subject.Service != "" {
+			continue
+		}
+		if d := math.Abs(float64(t.Spans[t.Root].Duration())/1e9 - h.Impact.Now); d < distance {
+			best, distance = t, d
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	id := best.ID.String()
+	return []Trace{{ID: id, Link: bd.links.trace(id)}}
 }
 
 // drawExample draws the first example of a cause that is among the traces.

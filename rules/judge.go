@@ -162,10 +162,10 @@ func (h *Hypothesis) gainReason(r *analyzers.Result) string {
 	if s := r.Facts.Symptom(i.Operation.Service, i.Operation.Operation); s != nil && s.Slow {
 		bar = minShareSlow
 	} else if i.AtMost {
-		return fmt.Sprintf("%s is not slow, and what of its p%.0f of %s could be spared is not known", i.Operation, i.Percentile*100, milliseconds(i.Now))
+		return fmt.Sprintf("%s is not slow, and what of its p%.0f of %s could be spared is not known", i.Operation, i.Percentile*100, latency(i.Now))
 	}
 	if i.Saved() < minSaved || i.Share() < bar {
-		return fmt.Sprintf("removing it would take the p%.0f of %s from %s to %s: too little to be what made the run slow", i.Percentile*100, i.Operation, milliseconds(i.Now), milliseconds(i.Then))
+		return fmt.Sprintf("removing it would take the p%.0f of %s from %s to %s: too little to be what made the run slow", i.Percentile*100, i.Operation, latency(i.Now), latency(i.Then))
 	}
 	return ""
 }
@@ -203,5 +203,3 @@ func fingerprint(rule string, e evidence.Entity) string {
 	h := sha256.Sum256([]byte(rule + "\x00" + e.Service + "\x00" + e.Operation + "\x00" + e.Resource))
 	return hex.EncodeToString(h[:8])
 }
-
-func milliseconds(s float64) string { return fmt.Sprintf("%.0f ms", s*1000) }
