@@ -26,6 +26,7 @@ type Finding struct {
 	Warnings []string          `json:"warnings,omitempty"`
 	Impact   *Impact           `json:"impact,omitempty"`  // what removing the mechanism would buy, where it could be measured
 	Charts   []Chart           `json:"charts,omitempty"`  // how to show it
+	Onset    *Onset            `json:"onset,omitempty"`   // when it began, where its series shows a step
 	Victims  []evidence.Entity `json:"victims,omitempty"` // operations that the mechanism slows
 	Facts    map[string]string `json:"facts,omitempty"`   // words for the rule's remedy template: table, columns, setting, ...
 }

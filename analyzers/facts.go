@@ -38,6 +38,7 @@ type Symptom struct {
 	P95s         []float64       `json:"p95s,omitempty"`  // per bin; 0 where nothing was seen
 	Rates        []float64       `json:"rates,omitempty"` // requests per s, per bin
 	SlowBins     []bool          `json:"slow_bins,omitempty"`
+	Onset        *Onset          `json:"onset,omitempty"` // when p95 rose, where it shows a step
 	Refs         []evidence.Ref  `json:"refs,omitempty"`
 }
 
@@ -178,6 +179,7 @@ func (s *Symptom) judge() {
 		s.Why = "p95 is above 1 s, the objective assumed where none is given"
 	}
 	s.markSlowBins()
+	s.Onset = onsetOf(s.Times, s.P95s, 0)
 }
 
 // markSlowBins marks the bins whose p95 lies above the run's typical one: the

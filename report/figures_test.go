@@ -49,17 +49,17 @@ func TestOnsetText(t *testing.T) {
 	r := noProblem().report()
 	start := r.Window.Start.UnixMilli()
 	at := func(cause, symptom int64) string {
-		o := &Onset{Cause: cause, Symptom: symptom, Unit: "s", Measure: wave("wait", 90, 1, 2), Latency: wave("p95", 45, 1, 2)}
+		o := &Onset{Cause: cause, Symptom: symptom, Tolerance: 2000, Unit: "s", Measure: wave("wait", 90, 1, 2), Latency: wave("p95", 45, 1, 2)}
 		return r.onsetText(o)
 	}
 	for _, c := range []struct {
 		cause, symptom int64
 		want           string
 	}{
-		{start + 10_000, start + 30_000, "wait rose at T+00:10, the latency at T+00:30: 20 s before it."},
-		{start + 30_000, start + 10_000, "20 s after it, which speaks for another beginning."},
-		{start + 30_000, start + 31_000, "together, as far as points of 2 s can tell."},
-		{start + 30_000, 0, "in the latency no one rise stands out."},
+		{start + 10_000, start + 30_000, "“wait” rose at T+00:10, the latency at T+00:30: 20 s before it."},
+		{start + 30_000, start + 10_000, "20 s after it, which speaks against it."},
+		{start + 30_000, start + 31_000, "together, as far as samples within 2 s can tell."},
+		{start + 30_000, 0, "in the latency no one step stands out."},
 		{0, start + 30_000, "it was there all along, or came and went."},
 		{0, 0, ""},
 	} {

@@ -2,66 +2,66 @@ package report
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/culprit-rca/culprit/analyzers"
 	"github.com/culprit-rca/culprit/rules"
 )
 
 // Onset is when a cause's own measure rose, beside when the latency of the
-// operation that it slows did: both found by the same test. Times are Unix ms;
-// 0 where no rise stands out.
+// operation that it slows did, as the judge weighed them. Times are Unix ms; 0
+// where no step stands out.
 type Onset struct {
-	Cause   int64          `json:"cause_ms,omitempty"`
-	Symptom int64          `json:"symptom_ms,omitempty"`
-	Measure analyzers.Line `json:"measure"`
-	Unit    string         `json:"unit" clean:"name"`
-	Latency analyzers.Line `json:"latency"` // p95 of the operation, s
+	Cause     int64          `json:"cause_ms,omitempty"`
+	Symptom   int64          `json:"symptom_ms,omitempty"`
+	Tolerance int64          `json:"tolerance_ms,omitempty"` // of the less certain of the two
+	Measure   analyzers.Line `json:"measure"`
+	Unit      string         `json:"unit" clean:"name"`
+	Latency   analyzers.Line `json:"latency"` // p95 of the operation, s
 }
 
-// onset holds a cause's first chart in the unit of its finding against the
-// latency; nil where either is missing.
+// onset holds a cause's own series against the latency; nil where either is
+// missing.
 func (bd *builder) onset(h *rules.Hypothesis) *Onset {
-	if h.Finding == nil || h.Impact == nil || bd.facts == nil {
+	f := h.Finding
+	if f == nil || h.Impact == nil || bd.facts == nil || len(f.Charts) == 0 || len(f.Charts[0].Lines) == 0 {
 		return nil
 	}
 	s := bd.facts.Symptom(h.Impact.Operation.Service, h.Impact.Operation.Operation)
-	if s == nil || len(s.Times) < 2 {
+	if s == nil {
 		return nil
 	}
-	i := slices.IndexFunc(h.Finding.Charts, func(c analyzers.Chart) bool { return c.Unit == h.Finding.Unit && len(c.Lines) == 1 })
-	if i < 0 {
+	o := &Onset{Measure: drawable(f.Charts[0].Lines[0]), Unit: f.Charts[0].Unit, Latency: drawable(analyzers.Line{Times: s.Times, Values: s.P95s})}
+	o.Measure.Name, o.Latency.Name = f.Charts[0].Title+", "+o.Measure.Name, "p95 of "+entityText(s.Entity)
+	if f.Onset != nil {
+		o.Cause, o.Tolerance = f.Onset.At, f.Onset.Tolerance
+	}
+	if s.Onset != nil {
+		o.Symptom, o.Tolerance = s.Onset.At, max(o.Tolerance, s.Onset.Tolerance)
+	}
+	if !o.usable() {
 		return nil
 	}
-	chart := h.Finding.Charts[i]
-	o := &Onset{Measure: drawable(chart.Lines[0]), Unit: chart.Unit, Latency: drawable(analyzers.Line{Name: "p95 of " + entityText(s.Entity), Times: s.Times, Values: s.P95s})}
-	if len(o.Measure.Times) < 2 || len(o.Latency.Times) < 2 {
-		return nil
-	}
-	o.Measure.Name = chart.Title
-	o.Cause, _ = analyzers.Onset(o.Measure.Times, o.Measure.Values)
-	o.Symptom, _ = analyzers.Onset(o.Latency.Times, o.Latency.Values)
 	return o
 }
 
-// onsetText says which came first, as far as the steps of the two series tell.
+// onsetText says which came first, as far as the samples can tell.
 func (r *Report) onsetText(o *Onset) string {
 	switch {
 	case o == nil || o.Cause == 0 && o.Symptom == 0:
 		return ""
 	case o.Symptom == 0:
-		return fmt.Sprintf("%s rose at %s; in the latency no one rise stands out.", o.Measure.Name, r.offset(o.Cause))
+		return fmt.Sprintf("“%s” rose at %s; in the latency no one step stands out.", o.Measure.Name, r.offset(o.Cause))
 	case o.Cause == 0:
-		return fmt.Sprintf("The latency rose at %s; in “%s” no one rise stands out: it was there all along, or came and went.", r.offset(o.Symptom), o.Measure.Name)
+		return fmt.Sprintf("The latency rose at %s; in “%s” no one step stands out: it was there all along, or came and went.", r.offset(o.Symptom), o.Measure.Name)
 	}
-	text := fmt.Sprintf("%s rose at %s, the latency at %s", o.Measure.Name, r.offset(o.Cause), r.offset(o.Symptom))
-	switch gap, step := o.Symptom-o.Cause, max(stepOf(o.Measure), stepOf(o.Latency)); {
-	case gap > step:
+	text := fmt.Sprintf("“%s” rose at %s, the latency at %s", o.Measure.Name, r.offset(o.Cause), r.offset(o.Symptom))
+	switch gap := o.Symptom - o.Cause; {
+	case gap > 2*o.Tolerance:
 		return text + fmt.Sprintf(": %s before it.", seconds(float64(gap)/1000))
-	case gap < -step:
-		return text + fmt.Sprintf(": %s after it, which speaks for another beginning.", seconds(float64(-gap)/1000))
+	case gap < -2*o.Tolerance:
+		return text + fmt.Sprintf(": %s after it, which speaks against it.", seconds(float64(-gap)/1000))
 	}
-	return text + ": together, as far as points of " + seconds(float64(max(stepOf(o.Measure), stepOf(o.Latency)))/1000) + " can tell."
+	return text + fmt.Sprintf(": together, as far as samples within %s can tell.", seconds(float64(o.Tolerance)/1000))
 }
 
 // onsetWord is onsetText for a cell of a table.
@@ -73,11 +73,6 @@ func (r *Report) onsetWord(c Cause) string {
 		return r.offset(c.Onset.Cause)
 	}
 	return r.offset(c.Onset.Cause) + " / " + r.offset(c.Onset.Symptom)
-}
-
-func stepOf(l analyzers.Line) int64 {
-	n := len(l.Times)
-	return (l.Times[n-1] - l.Times[0]) / int64(n-1)
 }
 
 // drawable holds an onset to what can be drawn.

@@ -61,6 +61,7 @@ func sampleSymptom(service, operation string, p95, base float64, slow bool) anal
 	}
 	w := wave("p95", 45, base, p95)
 	s.Times, s.P95s = w.Times, w.Values
+	s.Onset = &analyzers.Onset{At: sampleStart.UnixMilli() + 30_000, Tolerance: 2000}
 	for i := range s.Times {
 		s.Rates = append(s.Rates, 20+float64(i))
 		s.SlowBins = append(s.SlowBins, slow && i >= 15)
@@ -92,6 +93,7 @@ func poolHypothesis() *rules.Hypothesis {
 			{Title: "Active sessions in PostgreSQL by wait", Unit: "{session}", Stacked: true, Lines: []analyzers.Line{wave("CPU", 90, 0.5, 0.9), wave("Client:ClientRead", 90, 0.6, 2.1), wave("IO:DataFileRead", 90, 0.05, 0.3)}, Limit: 2, LimitName: "cores"},
 		},
 		Warnings: []string{"wait time is a mean over 15 s"},
+		Onset:    &analyzers.Onset{At: sampleStart.UnixMilli() + 29_000, Tolerance: 2000},
 	}
 	flat := &analyzers.Finding{Kind: "db.statement.change", Entity: subject, Value: 1.04, Unit: "1", Baseline: 1, Text: "The mean of the statements did not change: 1.9 ms before, 2.0 ms now.",
 		Refs: []evidence.Ref{{Source: "postgres", Query: "select queryid, calls, total_exec_time\nfrom pg_stat_statements\norder by total_exec_time desc\nlimit 20"}}}

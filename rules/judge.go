@@ -25,6 +25,8 @@ const (
 	// boundedGain is what an upper bound counts for: a call that is faster is
 	// still a call, and a mechanism that explains why it is slow comes first.
 	boundedGain = 0.5
+	// lateWeight weighs against a mechanism that began after the symptom.
+	lateWeight = 0.5
 	// noImpactCap caps a score whose gain could not be measured: the
 	// mechanism is there, that it hurts is not shown.
 	noImpactCap = 0.45
@@ -97,7 +99,7 @@ func (h *Hypothesis) weigh(r *analyzers.Result) string {
 		}
 	}
 	support := h.weighSupport(r)
-	h.Score = needed * (0.5 + 0.5*support) * h.weighAgainst(r)
+	h.Score = needed * (0.5 + 0.5*support) * h.weighAgainst(r) * h.weighOnset(r)
 	if h.Impact == nil {
 		h.Score = min(h.Score, noImpactCap)
 	}
@@ -150,6 +152,25 @@ func (h *Hypothesis) weighAgainst(r *analyzers.Result) float64 {
 		left *= 1 - c.Weight*e.Strength
 	}
 	return left
+}
+
+// weighOnset is the factor left to a mechanism by its onset: a cause begins no
+// later than what it causes.
+func (h *Hypothesis) weighOnset(r *analyzers.Result) float64 {
+	if h.Impact == nil {
+		return 1
+	}
+	s := r.Facts.Symptom(h.Impact.Operation.Service, h.Impact.Operation.Operation)
+	if s == nil {
+		return 1
+	}
+	late := analyzers.Late(h.Finding.Onset, s.Onset)
+	if late == 0 {
+		return 1
+	}
+	h.Account = append(h.Account, Entry{Condition: Condition{Finding: h.Finding.Kind, Weight: lateWeight}, Verdict: Present, Strength: 1,
+		Text: fmt.Sprintf("it began %.0f s after %s became slow", late, s.Entity)})
+	return 1 - lateWeight
 }
 
 // gainReason says why the gain is too small to call this the cause, or "".

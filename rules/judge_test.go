@@ -163,3 +163,18 @@ func TestStrictRules(t *testing.T) {
 		})
 	}
 }
+
+func TestACauseBeginsNoLaterThanItsSymptom(t *testing.T) {
+	facts := slow(1)
+	facts.Symptoms[0].Onset = &analyzers.Onset{At: 10_000, Tolerance: 2000}
+	f := finding("a", "x", 2, impact(1, 0.3))
+	f.Onset = &analyzers.Onset{At: 11_000, Tolerance: 2000}
+	if got := judge([]*Rule{rule("r", "a")}, facts, f).Causes[0].Score; got != 1 {
+		t.Errorf("score %.2f with an onset that cannot be told apart, want 1", got)
+	}
+	f.Onset = &analyzers.Onset{At: 40_000, Tolerance: 2000}
+	j := judge([]*Rule{rule("r", "a")}, facts, f)
+	if len(j.Causes) > 0 && j.Causes[0].Score >= 0.9 {
+		t.Errorf("score %.2f though it began 30 s after the symptom", j.Causes[0].Score)
+	}
+}

@@ -16,7 +16,7 @@ import (
 
 const (
 	atOnce       = 3   // requests
-	perOperation = 400 // traces of one root operation
+	perOperation = 300 // traces of one root operation
 	maxTargets   = 60  // root operations searched
 	maxSlices    = 12  // of the window
 	maxServices  = 200 // looked at
