@@ -11,6 +11,9 @@ func (m *markdown) cause(c Cause, title string) {
 	m.f("**%s** Evidence: %s (%s).\n\n", mdText(nowThen(c.Impact)), scoreText(c.Score), tallyText(c))
 	m.para(c.Mechanism)
 	m.remedy(c)
+	if m.d.proof {
+		m.proof(c)
+	}
 	m.ledger(c)
 	m.account("Evidence for", c.pros())
 	m.account("What would speak against", c.cons())
@@ -141,22 +144,35 @@ func (m *markdown) sparks(c Cause) {
 }
 
 func (m *markdown) queries(c Cause) {
-	if len(c.Queries) == 0 {
+	others := c.otherQueries()
+	if len(others) == 0 {
 		return
 	}
 	if m.flat {
-		m.f("**Queries behind this**\n\n")
+		m.f("**More queries behind this**\n\n")
 	} else {
-		m.f("<details><summary>Queries behind this</summary>\n\n")
+		m.f("<details><summary>More queries behind this</summary>\n\n")
 		defer m.f("</details>\n\n")
 	}
-	for _, q := range c.Queries {
-		if q.Shows != "" {
-			m.f("%s\n\n", mdInline(q.Shows))
-		}
-		m.f("%s\n", mdFence(q.Text, language(q.Source)))
-		if q.Link != "" {
-			m.f("[open it](<%s>)\n\n", mdURL(q.Link))
-		}
+	for _, q := range others {
+		m.query(q)
+	}
+}
+
+// proof is the one query that stands in the open.
+func (m *markdown) proof(c Cause) {
+	if q := c.proof(); q != nil {
+		m.f("**The query that shows it**\n\n")
+		m.query(*q)
+	}
+}
+
+func (m *markdown) query(q Query) {
+	if q.Shows != "" {
+		m.f("%s\n\n", mdInline(q.Shows))
+	}
+	m.f("%s\n", mdFence(q.Text, language(q.Source)))
+	if q.Link != "" {
+		m.f("[open it](<%s>)\n\n", mdURL(q.Link))
 	}
 }

@@ -198,6 +198,22 @@ func (c Cause) lines(pro bool) []Evidence {
 	return out
 }
 
+// proof is the query that shows a cause: that of its own finding, which comes
+// first; nil where there is none.
+func (c *Cause) proof() *Query {
+	if len(c.Queries) == 0 {
+		return nil
+	}
+	return &c.Queries[0]
+}
+
+func (c *Cause) otherQueries() []Query {
+	if len(c.Queries) < 2 {
+		return nil
+	}
+	return c.Queries[1:]
+}
+
 // target is the operation whose latency an impact is about.
 func (i *Impact) target() string {
 	return entityText(evidence.Entity{Service: i.Service, Operation: i.Operation})

@@ -76,13 +76,25 @@ func (j *Judgement) consider(rule *Rule, f *analyzers.Finding, r *analyzers.Resu
 }
 
 func (h *Hypothesis) fillTexts() {
+	facts := h.facts()
 	for _, text := range h.Rule.Remedy {
-		if line := fill(text, h.Finding.Facts); line != "" {
+		if line := fill(text, facts); line != "" {
 			h.Remedy = append(h.Remedy, line)
 		}
 	}
-	h.Verify = fill(h.Rule.Verify, h.Finding.Facts)
-	h.NotWhen = fill(h.Rule.NotWhen, h.Finding.Facts)
+	h.Verify = fill(h.Rule.Verify, facts)
+	h.NotWhen = fill(h.Rule.NotWhen, facts)
+}
+
+// facts are the finding's, with where it lies: the words of a rule's texts.
+func (h *Hypothesis) facts() map[string]string {
+	out := map[string]string{"service": h.Subject.Service, "operation": h.Subject.Operation, "instance": h.Subject.Instance, "resource": h.Subject.Resource}
+	for k, v := range h.Finding.Facts {
+		if v != "" {
+			out[k] = v
+		}
+	}
+	return out
 }
 
 // weigh fills the account and the score; a reason when the rule's own
