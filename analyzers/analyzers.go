@@ -42,6 +42,17 @@ type Impact struct {
 	High       float64         `json:"high_s"`            // of the saving
 	AtMost     bool            `json:"at_most,omitempty"` // an upper bound: the request without the call, where the fix makes it faster at best
 	Method     string          `json:"method"`            // "what-if on 312 traces", "pool wait from metrics"
+	// Distribution is the whole latency of the operation now and then, by
+	// rising share; empty where only the percentile is known.
+	Distribution []Quantile `json:"distribution,omitempty"`
+}
+
+// Quantile is the latency that a share of the requests keeps within, in s, as
+// recorded and with the mechanism removed.
+type Quantile struct {
+	Share float64 `json:"share"` // 0..1
+	Now   float64 `json:"now_s"`
+	Then  float64 `json:"then_s"`
 }
 
 // Saved is Now - Then.

@@ -144,16 +144,16 @@ func (pl *pool) facts() map[string]string {
 // poolSettings names the setting that sizes a pool, by a part of its metrics'
 // names.
 var poolSettings = [][2]string{
-	{"pgxpool", "MaxConns (pool_max_conns in the DSN)"},
-	{"hikaricp", "maximumPoolSize"},
-	{"go_sql", "SetMaxOpenConns"},
-	{"gorm_dbstats", "SetMaxOpenConns"},
-	{"r2dbc_pool", "maxSize"},
-	{"agroal", "quarkus.datasource.jdbc.max-size"},
-	{"active_record", "pool (database.yml)"},
-	{"mongodb_driver_pool", "maxPoolSize"},
-	{"prisma", "connection_limit"},
-	{"redis", "PoolSize"},
+	{"pgxpool", "`MaxConns` (`pool_max_conns` in the DSN)"},
+	{"hikaricp", "`maximumPoolSize`"},
+	{"go_sql", "`SetMaxOpenConns`"},
+	{"gorm_dbstats", "`SetMaxOpenConns`"},
+	{"r2dbc_pool", "`maxSize`"},
+	{"agroal", "`quarkus.datasource.jdbc.max-size`"},
+	{"active_record", "`pool` in `database.yml`"},
+	{"mongodb_driver_pool", "`maxPoolSize`"},
+	{"prisma", "`connection_limit` in the URL"},
+	{"redis", "`PoolSize`"},
 }
 
 func poolSetting(query string) string {

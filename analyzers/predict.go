@@ -58,7 +58,25 @@ func (s *requestSample) predict(q float64, touched []*Trace, cut func(*Trace) Cu
 	i.Method = s.method(q)
 	i.Low, i.High = s.savings(now, then, q)
 	i.Low, i.High = min(i.Low, i.Saved()), max(i.High, i.Saved())
+	i.Distribution = s.distribution(now, then)
 	return i
+}
+
+// distributionSteps cut a distribution as finely as a chart of it can show.
+const distributionSteps = 40
+
+// distribution of the latency now and then at equal steps of share, with the
+// tail drawn out.
+func (s *requestSample) distribution(now, then ordered) []Quantile {
+	var out []Quantile
+	add := func(share float64) {
+		out = append(out, Quantile{Share: share, Now: seconds(s.percentile(now, share, recorded)), Then: seconds(s.percentile(then, share, recorded))})
+	}
+	for k := 1; k < distributionSteps; k++ {
+		add(float64(k) / distributionSteps)
+	}
+	add(0.99)
+	return out
 }
 
 func seconds(ns int64) float64 { return float64(ns) / 1e9 }

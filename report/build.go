@@ -32,7 +32,7 @@ type Options struct {
 // Build makes the report. It copies what it takes: nothing of the bundle or
 // the judgement is changed, and every text in the result is inert.
 func Build(b *evidence.Bundle, res *analyzers.Result, j *rules.Judgement, opts Options) *Report {
-	bd := builder{bundle: b, links: opts.Links.checked()}
+	bd := builder{bundle: b, facts: res.Facts, links: opts.Links.checked()}
 	r := &Report{
 		SchemaVersion: SchemaVersion,
 		Generator:     Generator{Name: "culprit", Version: opts.Version, CollectedBy: b.Version, Command: opts.Command},
@@ -41,6 +41,8 @@ func Build(b *evidence.Bundle, res *analyzers.Result, j *rules.Judgement, opts O
 		Events:        b.Events,
 		Symptoms:      symptoms(res.Facts, affected(j.Causes)),
 		Causes:        bd.ranked(j.Causes),
+		Ledgers:       ledgers(bd.traces(), j.Causes),
+		Map:           serviceMap(bd.traces(), j.Causes),
 		Leads:         bd.unranked(j.Leads),
 		Housekeeping:  bd.unranked(j.Housekeeping),
 		Rejected:      rejected(j.Rejected),
@@ -61,7 +63,15 @@ func Build(b *evidence.Bundle, res *analyzers.Result, j *rules.Judgement, opts O
 // builder carries what several parts of a report are made from.
 type builder struct {
 	bundle *evidence.Bundle
+	facts  *analyzers.Facts // nil where nothing was measured
 	links  Links
+}
+
+func (bd *builder) traces() []*analyzers.Trace {
+	if bd.facts == nil {
+		return nil
+	}
+	return bd.facts.Traces
 }
 
 func utc(w evidence.Window) evidence.Window {
@@ -100,7 +110,7 @@ func symptoms(f *analyzers.Facts, affected []evidence.Entity) []Symptom {
 		if s.Slow || slices.Contains(affected, s.Entity) {
 			sym.SlowSpans = slowSpans(s)
 			if charted < chartedSlow {
-				sym.Charts = symptomCharts(s, charted == 0)
+				sym.Charts, sym.Throughput = symptomCharts(s, charted == 0), loadPoints(s)
 			}
 			charted++
 		}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -16,15 +17,59 @@ func (bd *builder) ranked(hs []*rules.Hypothesis) []Cause {
 		c := bd.cause(h)
 		c.Rank = i + 1
 		if c.Rank <= chartedCauses {
-			c.Charts = charts(h)
-			if len(c.Traces) > 0 {
-				c.Traces[0].draw(bd.bundle)
-			}
+			bd.illustrate(&c, h)
 		}
 		c.Explains, c.Explained = explains(h, hs)
 		out = append(out, c)
 	}
 	return out
+}
+
+// illustrate gives a cause its pictures; those that are read first have some.
+func (bd *builder) illustrate(c *Cause, h *rules.Hypothesis) {
+	c.Charts, c.Onset = charts(h), bd.onset(h)
+	if c.Impact != nil {
+		c.Impact.Distribution = h.Impact.Distribution
+	}
+	if len(c.Traces) == 0 {
+		c.Traces = bd.typical(h)
+	}
+	bd.drawExample(c)
+}
+
+// typical is the request of the slowed operation that comes nearest to its
+// percentile, among those that a cause's service had a part in: an example
+// where the finding itself names none.
+func (bd *builder) typical(h *rules.Hypothesis) []Trace {
+	if h.Impact == nil {
+		return nil
+	}
+	var best *analyzers.Trace
+	distance := math.Inf(1)
+	for _, t := range bd.traces() {
+		served := slices.ContainsFunc(t.Spans, func(s evidence.Span) bool { return s.Service == h.Subject.Service })
+		if t.Entity() != h.Impact.Operation || !served && h.Subject.Service != "" {
+			continue
+		}
+		if d := math.Abs(float64(t.Spans[t.Root].Duration())/1e9 - h.Impact.Now); d < distance {
+			best, distance = t, d
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	id := best.ID.String()
+	return []Trace{{ID: id, Link: bd.links.trace(id)}}
+}
+
+// drawExample draws the first example of a cause that is among the traces.
+func (bd *builder) drawExample(c *Cause) {
+	for i := range c.Traces {
+		if t := traceOf(bd.traces(), c.Traces[i].ID); t != nil {
+			c.Traces[i].draw(t)
+			return
+		}
+	}
 }
 
 func (bd *builder) unranked(hs []*rules.Hypothesis) []Cause {
@@ -62,7 +107,7 @@ func impact(i *analyzers.Impact) *Impact {
 	}
 	return &Impact{
 		Service: i.Operation.Service, Operation: i.Operation.Operation, Percentile: percentile(i.Percentile),
-		Now: i.Now, Then: i.Then, Saved: i.Saved(), Low: i.Low, High: i.High, Share: i.Share(), Method: i.Method,
+		Now: i.Now, Then: i.Then, Saved: i.Saved(), Low: i.Low, High: i.High, Share: i.Share(), AtMost: i.AtMost, Method: i.Method,
 	}
 }
 
@@ -129,25 +174,19 @@ func line(e rules.Entry) Evidence {
 func (bd *builder) references(h *rules.Hypothesis) ([]Trace, []Query) {
 	var traces []Trace
 	var queries []Query
-	for _, ref := range refs(h) {
-		if id := cleanHex(ref.Trace); id != "" && len(traces) < tracesPerCause &&
-			!slices.ContainsFunc(traces, func(t Trace) bool { return t.ID == id }) {
-			traces = append(traces, Trace{ID: id, Link: bd.links.trace(id)})
-		}
-		if ref.Query != "" && len(queries) < queriesShown &&
-			!slices.ContainsFunc(queries, func(q Query) bool { return q.Source == ref.Source && q.Text == ref.Query }) {
-			queries = append(queries, Query{Source: ref.Source, Text: ref.Query, Link: bd.links.query(ref, bd.bundle.Window)})
+	for _, f := range findings(h) {
+		for _, ref := range f.Refs {
+			if id := cleanHex(ref.Trace); id != "" && len(traces) < tracesPerCause &&
+				!slices.ContainsFunc(traces, func(t Trace) bool { return t.ID == id }) {
+				traces = append(traces, Trace{ID: id, Link: bd.links.trace(id)})
+			}
+			if ref.Query != "" && len(queries) < queriesShown &&
+				!slices.ContainsFunc(queries, func(q Query) bool { return q.Source == ref.Source && q.Text == ref.Query }) {
+				queries = append(queries, Query{Source: ref.Source, Shows: f.Text, Text: ref.Query, Link: bd.links.query(ref, bd.bundle.Window)})
+			}
 		}
 	}
 	return traces, queries
-}
-
-func refs(h *rules.Hypothesis) []evidence.Ref {
-	var out []evidence.Ref
-	for _, f := range findings(h) {
-		out = append(out, f.Refs...)
-	}
-	return out
 }
 
 // findings behind a hypothesis, its own first.

@@ -39,6 +39,8 @@ type page struct {
 	AnySlow           bool
 	Method            string
 	Symptoms          []plot
+	Map               *mapView
+	Onsets            bool // any cause has one
 	Causes            []causeView
 	Leads             []causeView
 	Housekeeping      []causeView
@@ -58,16 +60,21 @@ var pageSteps = []pageLimits{{}, {20, 40, 200}, {5, 12, 50}, {1, 4, 10}}
 
 // causeView is a cause with its pictures.
 type causeView struct {
-	ID, Label  string // cause-1, Cause 1
-	C          Cause
-	Subject    []part
-	Bar        *bar
-	Score      string
-	Gain       *gain
-	Pros, Cons []Evidence
-	Follows    []string
-	Plots      []plot
-	Waterfalls []fall
+	ID, Label    string // cause-1, Cause 1
+	C            Cause
+	Subject      []part
+	Bar          *bar
+	Score        string
+	Gain         *gain
+	Pros, Cons   []Evidence
+	Follows      []string
+	Ledger       *ledgerView
+	Spread       *plot // latency now and then
+	Onset        string
+	Proof        *Query // the first query; OtherQueries are the rest
+	OtherQueries []Query
+	Plots        []plot
+	Waterfalls   []fall
 }
 
 // fall is a trace drawn as a table with a bar in every row.
@@ -79,7 +86,9 @@ type fall struct {
 type fallRow struct {
 	TraceSpan
 	Indent       string // class
+	Label        string // name, cut
 	X, W, Colour string
+	Path         []box // on the critical path
 }
 
 type part struct{ Name, Value string }
@@ -152,7 +161,19 @@ func newPage(r *Report, shortened string) page {
 		s := &r.Symptoms[i]
 		p.Symptoms = append(p.Symptoms, r.frame(s.SlowSpans).drawAll(fmt.Sprintf("symptom-%d", i+1), s.Charts)...)
 	}
+	if i := slices.IndexFunc(r.Symptoms, func(s Symptom) bool { return len(s.Charts) > 0 }); i >= 0 {
+		p.Symptoms = appendPlot(p.Symptoms, drawThroughput("throughput", r, &r.Symptoms[i]))
+	}
+	p.Map = mapViewOf(r.Map)
+	p.Onsets = slices.ContainsFunc(r.Causes, func(c Cause) bool { return c.Onset != nil })
 	return p
+}
+
+func appendPlot(plots []plot, p *plot) []plot {
+	if p == nil {
+		return plots
+	}
+	return append(plots, *p)
 }
 
 // styleHash is the source expression that lets exactly this style through.
@@ -183,9 +204,13 @@ func causeViews(r *Report, label string, cs []Cause) []causeView {
 	var out []causeView
 	for i, c := range cs {
 		id := fmt.Sprintf("%s-%d", strings.ToLower(label), i+1)
+		f := r.frame(r.slowSpans(&c))
+		plots := append(appendPlot(nil, f.drawOnset(id+"-onset", c.Onset)), f.drawAll(id, c.Charts)...)
 		out = append(out, causeView{
+			Proof: c.proof(), OtherQueries: c.otherQueries(),
+			Ledger: ledgerViewOf(r, &c), Spread: drawDistribution(id+"-spread", c.Impact), Onset: r.onsetWord(c),
 			ID: id, Label: fmt.Sprintf("%s %d", label, i+1), C: c, Subject: parts(c.Subject), Bar: barOf(c.Impact, largest), Score: num(100 * c.Score), Gain: gainOf(c.Impact),
-			Pros: c.pros(), Cons: c.cons(), Follows: follows(r, c), Plots: r.frame(r.slowSpans(&c)).drawAll(id, c.Charts), Waterfalls: falls(c.Traces),
+			Pros: c.pros(), Cons: c.cons(), Follows: follows(r, c), Plots: plots, Waterfalls: falls(c.Traces),
 		})
 	}
 	return out
@@ -206,11 +231,21 @@ func falls(traces []Trace) []fall {
 			}
 			x := func(v float64) float64 { return 100 * math.Max(0, math.Min(v/math.Max(t.Seconds, 1e-9), 1)) }
 			f.Rows = append(f.Rows, fallRow{
-				TraceSpan: s, Indent: "d" + strconv.Itoa(min(s.Depth, waterfallDepth)), X: num(x(s.Start)), W: num(math.Max(x(math.Max(s.Seconds, s.Extent)), 0.4)),
+				Path: pathBoxes(s.Path, x), TraceSpan: s, Label: shorten(s.Name, ledgerWhat), Indent: "d" + strconv.Itoa(min(s.Depth, waterfallDepth)), X: num(x(s.Start)), W: num(math.Max(x(math.Max(s.Seconds, s.Extent)), 0.4)),
 				Colour: "f" + strconv.Itoa(slices.Index(services, s.Service)%linesPerChart),
 			})
 		}
 		out = append(out, f)
+	}
+	return out
+}
+
+// pathBoxes places the stretches of the critical path below a span's bar.
+func pathBoxes(path []float64, x func(float64) float64) []box {
+	var out []box
+	for i := 0; i+1 < len(path); i += 2 {
+		from := x(path[i])
+		out = append(out, box{X: num(from), W: num(math.Max(x(path[i+1])-from, 0.3))})
 	}
 	return out
 }

@@ -73,15 +73,24 @@ func Read(in io.Reader) (*Report, error) {
 
 // drawable holds charts and traces to what Build makes of them.
 func (r *Report) drawable() {
+	r.Map = r.Map.usable()
 	for i := range r.Symptoms {
-		r.Symptoms[i].Charts = thinned(r.Symptoms[i].Charts)
+		s := &r.Symptoms[i]
+		s.Charts, s.Throughput = thinned(s.Charts), first(s.Throughput, pointsPerLine)
+	}
+	for i := range r.Ledgers {
+		r.Ledgers[i].Lines = first(r.Ledgers[i].Lines, ledgerLines)
 	}
 	for _, causes := range [][]Cause{r.Causes, r.Leads, r.Housekeeping} {
 		for i := range causes {
 			causes[i].Charts = thinned(causes[i].Charts)
+			causes[i].Onset.drawable()
 			for k := range causes[i].Traces {
 				t := &causes[i].Traces[k]
 				t.Spans = first(t.Spans, waterfallRows)
+				for s := range t.Spans {
+					t.Spans[s].Path = first(t.Spans[s].Path, 2*pathSteps)
+				}
 			}
 		}
 	}

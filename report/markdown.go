@@ -14,21 +14,21 @@ const markdownBudget = 60_000
 // detail is how much of a report a text says. Where it does not fit, the
 // ladder takes away what is needed last.
 type detail struct {
-	method, queries, charts, rejected bool
-	causes                            int // shown in full
-	account                           int // lines of evidence a cause
-	rows                              int // of symptoms, gaps and rejected
-	name                              string
+	method, queries, charts, rejected, proof bool
+	causes                                   int // shown in full
+	account                                  int // lines of evidence a cause
+	rows                                     int // of symptoms, gaps and rejected
+	name                                     string
 }
 
 var ladder = []detail{
-	{true, true, true, true, 20, 40, 60, ""},
-	{false, true, true, true, 20, 40, 60, "the method"},
-	{false, false, true, true, 20, 40, 60, "the method and the queries"},
-	{false, false, false, true, 20, 40, 60, "the method, the queries and the charts"},
-	{false, false, false, false, 5, 20, 30, "the method, the queries, the charts, what was rejected and the lower ranks"},
-	{false, false, false, false, 2, 6, 8, "all but the first causes and their strongest evidence"},
-	{false, false, false, false, 0, 0, 3, "all but the verdict and the ranking"},
+	{true, true, true, true, true, 20, 40, 60, ""},
+	{false, true, true, true, true, 20, 40, 60, "the method"},
+	{false, false, true, true, true, 20, 40, 60, "the method and all queries but the first"},
+	{false, false, false, true, true, 20, 40, 60, "the method, the charts and all queries but the first"},
+	{false, false, false, false, true, 5, 20, 30, "the method, the charts, all queries but the first, what was rejected and the lower ranks"},
+	{false, false, false, false, false, 2, 6, 8, "all but the first causes and their strongest evidence"},
+	{false, false, false, false, false, 0, 0, 3, "all but the verdict and the ranking"},
 }
 
 // writeMarkdown is GitHub's flavour, as long as a comment may be.
@@ -45,7 +45,7 @@ func writeCommonMark(w io.Writer, r *Report) error {
 
 // writeBrief is one page for an incident: the verdict, the causes, what to do.
 func writeBrief(w io.Writer, r *Report) error {
-	_, err := io.WriteString(w, markdownWithin(r, []detail{{false, false, false, false, 1, 6, 5, "all but the first cause"}, ladder[len(ladder)-1]}, 6_000, false))
+	_, err := io.WriteString(w, markdownWithin(r, []detail{{false, false, false, false, true, 1, 6, 5, "all but the first cause"}, ladder[len(ladder)-1]}, 6_000, false))
 	return err
 }
 

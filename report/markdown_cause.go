@@ -11,6 +11,10 @@ func (m *markdown) cause(c Cause, title string) {
 	m.f("**%s** Evidence: %s (%s).\n\n", mdText(nowThen(c.Impact)), scoreText(c.Score), tallyText(c))
 	m.para(c.Mechanism)
 	m.remedy(c)
+	if m.d.proof {
+		m.proof(c)
+	}
+	m.ledger(c)
 	m.account("Evidence for", c.pros())
 	m.account("What would speak against", c.cons())
 	m.list("Mind", c.Warnings)
@@ -59,6 +63,33 @@ func (m *markdown) account(title string, lines []Evidence) {
 	m.f("\n")
 }
 
+// ledger is where the milliseconds go; a bar of characters beside the times.
+func (m *markdown) ledger(c Cause) {
+	l, by := m.r.ledger(&c)
+	if l == nil || !m.d.charts {
+		return
+	}
+	if by > 0 {
+		m.f("Where the time of %s goes is said under cause %d.\n\n", mdCode(l.target()), by)
+		return
+	}
+	m.f("**%s**\n\n", mdText(l.summary()))
+	var rows [][]string
+	for i, row := range l.rows() {
+		name := "**" + mdText(row.What) + "**"
+		bar := ""
+		if i < len(l.Lines) {
+			name, bar = mdCell(row.What), blocks(l.Lines[i].TailTime/l.TailTime)
+		}
+		if row.Kind != "" {
+			name += " " + mdText(row.Kind)
+		}
+		rows = append(rows, []string{name, row.Tail, row.Usual, row.More, or(bar, "–"), or(mdText(row.Why), "–")})
+	}
+	m.table([]string{"What held the request up", ">slow request", ">typical", ">more", "share", "because"}, rows)
+	m.f("\n")
+}
+
 func (m *markdown) list(title string, items []string) {
 	if len(items) == 0 {
 		return
@@ -73,6 +104,7 @@ func (m *markdown) list(title string, items []string) {
 func (m *markdown) references(c Cause) {
 	if m.d.charts {
 		m.sparks(c)
+		m.para(m.r.onsetText(c.Onset))
 	}
 	if len(c.Traces) > 0 {
 		m.f("Example traces:")
@@ -112,19 +144,35 @@ func (m *markdown) sparks(c Cause) {
 }
 
 func (m *markdown) queries(c Cause) {
-	if len(c.Queries) == 0 {
+	others := c.otherQueries()
+	if len(others) == 0 {
 		return
 	}
 	if m.flat {
-		m.f("**Queries behind this**\n\n")
+		m.f("**More queries behind this**\n\n")
 	} else {
-		m.f("<details><summary>Queries behind this</summary>\n\n")
+		m.f("<details><summary>More queries behind this</summary>\n\n")
 		defer m.f("</details>\n\n")
 	}
-	for _, q := range c.Queries {
-		m.f("%s\n", mdFence(q.Text, language(q.Source)))
-		if q.Link != "" {
-			m.f("[open it](<%s>)\n\n", mdURL(q.Link))
-		}
+	for _, q := range others {
+		m.query(q)
+	}
+}
+
+// proof is the one query that stands in the open.
+func (m *markdown) proof(c Cause) {
+	if q := c.proof(); q != nil {
+		m.f("**The query that shows it**\n\n")
+		m.query(*q)
+	}
+}
+
+func (m *markdown) query(q Query) {
+	if q.Shows != "" {
+		m.f("%s\n\n", mdInline(q.Shows))
+	}
+	m.f("%s\n", mdFence(q.Text, language(q.Source)))
+	if q.Link != "" {
+		m.f("[open it](<%s>)\n\n", mdURL(q.Link))
 	}
 }

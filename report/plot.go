@@ -21,6 +21,7 @@ const (
 // template alone turns into SVG.
 type plot struct {
 	ID, Title, Desc string
+	Class           string // free: neither the run's stages nor its slow times are marked
 	W, H            string
 	Left, Right     string // x of the frame
 	Top, Bottom     string
@@ -29,8 +30,21 @@ type plot struct {
 	XTicks, YTicks  []mark
 	Lines           []curve
 	Limit           *mark
+	Points          []dot
+	Keys            []key  // of points
+	XName, YName    string // of the axes, where it is not the run's time
+	Note            string // what the picture shows
 	Table           table
 }
+
+// dot is a point of a scatter; slow ones are drawn as squares.
+type dot struct {
+	X, Y, Corner, Edge string
+	Slow               bool
+}
+
+// key explains a shape: o is a circle, s a square.
+type key struct{ Name, Shape string }
 
 type box struct{ X, Y, W, H string }
 
@@ -41,8 +55,8 @@ type curve struct {
 	Name  string
 	Line  string // path data
 	Area  string // path data, for stacks
-	Last  string // the last value, for the legend
-	Peak  string
+	Note  string // for the legend: peak 21 ms
+	Last  string // the last value, for the description
 }
 
 type table struct {
@@ -80,7 +94,7 @@ func (f *frame) draw(id string, c analyzers.Chart) plot {
 	}
 	for i, l := range lines {
 		shown := c.Lines[i]
-		cv := curve{Class: "l" + strconv.Itoa(i%linesPerChart), Name: l.Name, Line: f.path(l, y), Last: unit(shown.Values[len(shown.Values)-1]), Peak: unit(peak(shown))}
+		cv := curve{Class: "l" + strconv.Itoa(i%linesPerChart), Name: l.Name, Line: f.path(l, y), Last: unit(shown.Values[len(shown.Values)-1]), Note: "peak " + unit(peak(shown))}
 		if c.Stacked {
 			cv.Area = f.area(l, below(lines, i), y)
 		}
@@ -98,7 +112,7 @@ func describe(p plot, f *frame) string {
 	var b strings.Builder
 	b.WriteString("Time series from " + f.report.offset(f.from) + " to " + f.report.offset(f.to) + ".")
 	for _, l := range p.Lines {
-		b.WriteString(" " + l.Name + ": peak " + l.Peak + ", last " + l.Last + ".")
+		b.WriteString(" " + l.Name + ": " + l.Note + ", last " + l.Last + ".")
 	}
 	if p.Limit != nil {
 		b.WriteString(" Line at " + p.Limit.Text + ".")

@@ -30,6 +30,8 @@ type Report struct {
 	Events        []evidence.Event   `json:"events,omitempty"`
 	Symptoms      []Symptom          `json:"symptoms"`
 	Causes        []Cause            `json:"causes"`
+	Ledgers       []Ledger           `json:"ledgers,omitempty"` // of the operations that the first causes slow
+	Map           *ServiceMap        `json:"service_map,omitempty"`
 	Leads         []Cause            `json:"leads,omitempty"`        // the best of the unconvincing
 	Housekeeping  []Cause            `json:"housekeeping,omitempty"` // true, and not what made the run slow
 	Rejected      []Rejected         `json:"rejected"`
@@ -76,6 +78,7 @@ type Symptom struct {
 	Why          string            `json:"why,omitempty"`
 	Source       string            `json:"source,omitempty"`
 	SlowSpans    []Span            `json:"slow_spans,omitempty"` // when it was slow
+	Throughput   []LoadPoint       `json:"throughput,omitempty"` // rate and latency of every stretch of the run
 	Charts       []analyzers.Chart `json:"charts,omitempty"`
 }
 
@@ -93,6 +96,7 @@ type Cause struct {
 	Subject     evidence.Entity   `json:"subject" clean:"name"`
 	Score       float64           `json:"score"` // 0..1
 	Impact      *Impact           `json:"impact"`
+	Onset       *Onset            `json:"onset,omitempty"`
 	Mechanism   string            `json:"mechanism,omitempty"`
 	Finding     string            `json:"finding,omitempty"` // the sentence of the finding it stands on
 	Evidence    []Evidence        `json:"evidence"`
@@ -121,8 +125,11 @@ type Impact struct {
 	Saved      float64 `json:"saved_s"`
 	Low        float64 `json:"low_s"`
 	High       float64 `json:"high_s"`
-	Share      float64 `json:"share"` // of Now, 0..1
+	Share      float64 `json:"share"`             // of Now, 0..1
+	AtMost     bool    `json:"at_most,omitempty"` // Saved is an upper bound
 	Method     string  `json:"method,omitempty"`
+	// Distribution is the whole latency now and then, by rising share.
+	Distribution []analyzers.Quantile `json:"distribution,omitempty"`
 }
 
 // Evidence is one line of a cause's account.
@@ -160,6 +167,7 @@ type Trace struct {
 // Query can be run again by hand.
 type Query struct {
 	Source string `json:"source" clean:"name"`
+	Shows  string `json:"shows,omitempty"` // the finding that it proves
 	Text   string `json:"text" clean:"block"`
 	Link   string `json:"link,omitempty" clean:"url"`
 }

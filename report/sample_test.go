@@ -61,6 +61,7 @@ func sampleSymptom(service, operation string, p95, base float64, slow bool) anal
 	}
 	w := wave("p95", 45, base, p95)
 	s.Times, s.P95s = w.Times, w.Values
+	s.Onset = &analyzers.Onset{At: sampleStart.UnixMilli() + 30_000, Tolerance: 2000}
 	for i := range s.Times {
 		s.Rates = append(s.Rates, 20+float64(i))
 		s.SlowBins = append(s.SlowBins, slow && i >= 15)
@@ -92,6 +93,7 @@ func poolHypothesis() *rules.Hypothesis {
 			{Title: "Active sessions in PostgreSQL by wait", Unit: "{session}", Stacked: true, Lines: []analyzers.Line{wave("CPU", 90, 0.5, 0.9), wave("Client:ClientRead", 90, 0.6, 2.1), wave("IO:DataFileRead", 90, 0.05, 0.3)}, Limit: 2, LimitName: "cores"},
 		},
 		Warnings: []string{"wait time is a mean over 15 s"},
+		Onset:    &analyzers.Onset{At: sampleStart.UnixMilli() + 29_000, Tolerance: 2000},
 	}
 	flat := &analyzers.Finding{Kind: "db.statement.change", Entity: subject, Value: 1.04, Unit: "1", Baseline: 1, Text: "The mean of the statements did not change: 1.9 ms before, 2.0 ms now.",
 		Refs: []evidence.Ref{{Source: "postgres", Query: "select queryid, calls, total_exec_time\nfrom pg_stat_statements\norder by total_exec_time desc\nlimit 20"}}}
@@ -99,7 +101,7 @@ func poolHypothesis() *rules.Hypothesis {
 		Rule: poolRule(), Subject: subject, Score: 0.91, Fingerprint: "pool-saturation/orders/orders-db", Finding: f, Victims: []evidence.Entity{{Service: "orders", Operation: "POST /orders"}, {Service: "gateway", Operation: "POST /api/orders"}},
 		Verify:  "Set the size, run the same load again: `pool.wait.time` falls to nothing and `pg_stat_activity` shows more than 4 active sessions. If the wait only moves into the database, this was not it.",
 		NotWhen: "The database is short of CPU, or `max_connections` divided by the number of replicas leaves no room.",
-		Impact:  &analyzers.Impact{Operation: evidence.Entity{Service: "gateway", Operation: "POST /api/orders"}, Percentile: 0.95, Now: 0.81, Then: 0.24, Low: 0.5, High: 0.62, Method: "what-if on 312 traces"},
+		Impact:  &analyzers.Impact{Operation: evidence.Entity{Service: "gateway", Operation: "POST /api/orders"}, Percentile: 0.95, Now: 0.81, Then: 0.24, Low: 0.5, High: 0.62, Method: "what-if on 312 traces", Distribution: sampleDistribution()},
 		Account: []rules.Entry{
 			{Condition: rules.Condition{Finding: "pool.wait", Weight: 1}, For: true, Verdict: rules.Present, Strength: 1, Finding: f},
 			{Condition: rules.Condition{Finding: "pool.full", Weight: 0.6}, For: true, Verdict: rules.Present, Strength: 0.97, Text: "The pool was at its limit of 4 for 97 % of the slow time and 2 % of the rest."},
@@ -108,6 +110,16 @@ func poolHypothesis() *rules.Hypothesis {
 		},
 		Remedy: []string{"Raise `pool_max_conns` of orders from 4 to 12: at 61 requests/s each holding a connection for 130 ms, 8 are needed and a half more for bursts.", "Then look at the next limit: PostgreSQL has 2 cores.", ""},
 	}
+}
+
+// sampleDistribution has a tail that goes with the wait.
+func sampleDistribution() []analyzers.Quantile {
+	var out []analyzers.Quantile
+	for k := 1; k < 40; k++ {
+		share := float64(k) / 40
+		out = append(out, analyzers.Quantile{Share: share, Now: 0.08 + 0.85*share*share*share, Then: 0.07 + 0.2*share*share*share})
+	}
+	return append(out, analyzers.Quantile{Share: 0.99, Now: 1.2, Then: 0.31})
 }
 
 func nPlusOneHypothesis() *rules.Hypothesis {
@@ -141,10 +153,11 @@ func severalCauses() sample {
 			},
 			Gaps:  []evidence.Gap{{Source: "postgres", Kinds: []evidence.Kind{evidence.PGIndexAdvice}, Reason: "the extension hypopg is not installed: hypothetical indexes could not be tried", Remedy: "`CREATE EXTENSION hypopg` in the database shop"}},
 			Loads: []evidence.LoadRun{sampleLoad()},
-			Spans: sampleTrace(),
+			Spans: sampleSpans(),
 		},
 		result: &analyzers.Result{
 			Facts: &analyzers.Facts{
+				Traces:   analyzers.BuildTraces(&evidence.Bundle{Spans: sampleSpans()}),
 				Symptoms: []analyzers.Symptom{sampleSymptom("gateway", "POST /api/orders", 0.81, 0.13, true), sampleSymptom("gateway", "GET /api/products", 0.312, 0.09, true), sampleSymptom("payments", "POST /charge", 0.021, 0.02, false)},
 				Slow:     []analyzers.Symptom{sampleSymptom("gateway", "POST /api/orders", 0.81, 0.13, true), sampleSymptom("gateway", "GET /api/products", 0.312, 0.09, true)},
 			},
@@ -233,6 +246,33 @@ func wide(n int) sample {
 	}
 	s.judged.Causes = causes
 	return s
+}
+
+// sampleSpans is the trace that is drawn, and forty more of the same request:
+// most get a connection at once.
+func sampleSpans() []evidence.Span {
+	spans := sampleTrace()
+	for n := range byte(40) {
+		wait := int64(20 + n)
+		if n >= 34 {
+			wait = 400 + 10*int64(n)
+		}
+		id := evidence.TraceID{0: 0xaa, 15: n}
+		at := sampleStart.Add(time.Duration(n) * 2 * time.Second).UnixNano()
+		span := func(k, parent byte, kind evidence.SpanKind, service, name, system string, start, ms int64) {
+			s := evidence.Span{Trace: id, ID: evidence.SpanID{7: k}, Parent: evidence.SpanID{7: parent}, Kind: kind, Start: at + start*1e6, End: at + (start+ms)*1e6, Service: service, Name: name}
+			if system != "" {
+				s.Attrs = []evidence.Attr{{Key: evidence.AttrDBSystem, Value: system}}
+			}
+			spans = append(spans, s)
+		}
+		span(1, 0, evidence.KindServer, "gateway", "POST /api/orders", "", 0, wait+60)
+		span(2, 1, evidence.KindClient, "gateway", "POST", "", 2, wait+56)
+		span(3, 2, evidence.KindServer, "orders", "POST /orders", "", 4, wait+50)
+		span(4, 3, evidence.KindClient, "orders", "pool.acquire", "postgresql", 5, wait)
+		span(5, 3, evidence.KindClient, "orders", "INSERT orders", "postgresql", 6+wait, 30)
+	}
+	return spans
 }
 
 // sampleTrace is a request that waits for a connection, then makes five equal

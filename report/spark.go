@@ -1,6 +1,7 @@
 package report
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -42,6 +43,12 @@ func spark(l analyzers.Line, w evidence.Window) string {
 		}
 	}
 	return b.String()
+}
+
+// blocks draws a ratio of 0..1 as a bar of up to ten characters.
+func blocks(ratio float64) string {
+	n := int(math.Round(10 * math.Max(0, math.Min(ratio, 1))))
+	return strings.Repeat("█", n) + strings.Repeat("░", 10-n)
 }
 
 // sparkOf is the p95 of an operation over the run; it is as wide as its bins.

@@ -103,6 +103,9 @@ func (t *text) cause(number string, c Cause) {
 	if c.NotWhen != "" {
 		t.f("%s", indented("not when: "+c.NotWhen, in))
 	}
+	if q := c.proof(); q != nil {
+		t.f("%s", indented(q.Source+": "+q.Text, in))
+	}
 }
 
 func (t *text) unseen() {

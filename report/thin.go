@@ -12,7 +12,7 @@ import (
 // seen at the width of a page.
 const (
 	linesPerChart = 8
-	pointsPerLine = 240
+	pointsPerLine = 220
 )
 
 // thinned copies charts with what can be drawn: finite points in time order,

@@ -2,16 +2,18 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
+	"github.com/culprit-rca/culprit/analyzers"
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
 // drawn is a waterfall in words: depth, times and name of each line.
 func drawn(spans []evidence.Span) string {
 	t := Trace{ID: "01"}
-	t.draw(&evidence.Bundle{Spans: spans})
+	t.draw(analyzers.BuildTraces(&evidence.Bundle{Spans: spans})[0])
 	var b strings.Builder
 	for _, s := range t.Spans {
 		fmt.Fprintf(&b, "%s%dx%s ", strings.Repeat(">", s.Depth), max(s.Times, 1), s.Name)
@@ -22,7 +24,7 @@ func drawn(spans []evidence.Span) string {
 	return strings.TrimSpace(b.String())
 }
 
-func traceOf(names ...string) []evidence.Span {
+func spansOf(names ...string) []evidence.Span {
 	id, _ := evidence.ParseTraceID("01")
 	spans := []evidence.Span{{Trace: id, ID: evidence.SpanID{7: 1}, Name: "root", Start: 1, End: 1e9}}
 	for i, n := range names {
@@ -39,20 +41,40 @@ func TestWaterfallFoldsWhatRepeats(t *testing.T) {
 		{"the longer run wins", "a a a b a a a b a a a b", "1xroot >3xa >3xa >3xa >3xb"},
 		{"nothing", "a b c d", "1xroot >1xa >1xb >1xc >1xd"},
 	} {
-		if got := drawn(traceOf(strings.Fields(c.calls)...)); got != c.want {
+		if got := drawn(spansOf(strings.Fields(c.calls)...)); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 	}
 }
 
+// The critical path is what the request waited for: the call that ends last,
+// and not the one beside it. Its lengths sum to the trace's.
+func TestWaterfallMarksTheCriticalPath(t *testing.T) {
+	spans := spansOf("a", "b")
+	spans[0].Start, spans[0].End = 0, 1e9
+	spans[1].Start, spans[1].End = 0.1e9, 0.3e9
+	spans[2].Start, spans[2].End = 0.1e9, 0.8e9
+	trace := Trace{ID: "01"}
+	trace.draw(analyzers.BuildTraces(&evidence.Bundle{Spans: spans})[0])
+	var got []string
+	sum := 0.0
+	for _, s := range trace.Spans {
+		got = append(got, fmt.Sprint(s.Name, s.Path))
+		sum += s.Held
+	}
+	if s := strings.Join(got, " "); s != "root[0 0.1 0.8 1] b[0.1 0.8] a[]" || math.Abs(sum-trace.Seconds) > 1e-9 {
+		t.Errorf("%s, in all %g of %g s", s, sum, trace.Seconds)
+	}
+}
+
 // A trace with a cycle, an orphan or too many spans is drawn as far as it goes.
 func TestWaterfallOfABrokenTrace(t *testing.T) {
-	spans := traceOf("a", "b")
+	spans := spansOf("a", "b")
 	spans[1].Parent, spans[2].Parent = spans[2].ID, spans[1].ID
-	if got := drawn(spans); got != "1xroot +2" {
+	if got := drawn(spans); got != "1xroot 1xa >1xb" {
 		t.Errorf("cycle: %s", got)
 	}
-	spans = traceOf("a")
+	spans = spansOf("a")
 	spans[1].Parent = evidence.SpanID{1}
 	if got := drawn(spans); got != "1xroot 1xa" {
 		t.Errorf("orphan: %s", got)
@@ -61,7 +83,7 @@ func TestWaterfallOfABrokenTrace(t *testing.T) {
 	for i := range names {
 		names[i] = fmt.Sprint("call", i)
 	}
-	if got := drawn(traceOf(names...)); !strings.HasSuffix(got, "+61") {
+	if got := drawn(spansOf(names...)); !strings.HasSuffix(got, "+61") {
 		t.Errorf("long: %s", got)
 	}
 }

@@ -122,6 +122,9 @@ func savedText(i *Impact) string {
 		return "not measured"
 	}
 	s := seconds(i.Saved)
+	if i.AtMost {
+		s = "at most " + s
+	}
 	if i.High > i.Low {
 		s += " (" + secondsRange(i.Low, i.High) + ")"
 	}
@@ -133,7 +136,11 @@ func nowThen(i *Impact) string {
 	if i == nil {
 		return "What fixing it would buy could not be measured."
 	}
-	s := fmt.Sprintf("%s of %s: %s now, %s with this gone; saves %s", i.Percentile, i.target(), seconds(i.Now), seconds(i.Then), seconds(i.Saved))
+	saves := "saves"
+	if i.AtMost {
+		saves = "saves at most"
+	}
+	s := fmt.Sprintf("%s of %s: %s now, %s with this gone; %s %s", i.Percentile, i.target(), seconds(i.Now), seconds(i.Then), saves, seconds(i.Saved))
 	if i.High > i.Low {
 		s += fmt.Sprintf(" (95 %% interval %s)", secondsRange(i.Low, i.High))
 	}
@@ -191,6 +198,22 @@ func (c Cause) lines(pro bool) []Evidence {
 	return out
 }
 
+// proof is the query that shows a cause: that of its own finding, which comes
+// first; nil where there is none.
+func (c *Cause) proof() *Query {
+	if len(c.Queries) == 0 {
+		return nil
+	}
+	return &c.Queries[0]
+}
+
+func (c *Cause) otherQueries() []Query {
+	if len(c.Queries) < 2 {
+		return nil
+	}
+	return c.Queries[1:]
+}
+
 // target is the operation whose latency an impact is about.
 func (i *Impact) target() string {
 	return entityText(evidence.Entity{Service: i.Service, Operation: i.Operation})
@@ -198,7 +221,12 @@ func (i *Impact) target() string {
 
 // tally says how many of an account's lines support, oppose and are unknown.
 func (c Cause) tally() (support, against, unknown int) {
+	var seen []Evidence
 	for _, e := range c.Evidence {
+		if slices.ContainsFunc(seen, func(o Evidence) bool { return o.For == e.For && o.Text == e.Text && o.Verdict == e.Verdict }) {
+			continue // two conditions read off one sentence: one piece of evidence
+		}
+		seen = append(seen, e)
 		switch verdictMark(e) {
 		case "+":
 			support++

@@ -2,6 +2,10 @@ package rules
 
 import (
 	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/culprit-rca/culprit/analyzers"
 	"github.com/culprit-rca/culprit/collectors/evidence"
@@ -37,29 +41,89 @@ func (j *Judgement) conclude(b *evidence.Bundle, r *analyzers.Result) {
 func causeHeadline(causes []*Hypothesis) string {
 	h := causes[0]
 	i := h.Impact
-	text := fmt.Sprintf("%s has a p%.0f of %s. The culprit is %s: %s. Without it the p%.0f would be about %s.",
-		i.Operation, i.Percentile*100, milliseconds(i.Now), belief(h.Score)+h.Rule.ID, h.Subject, i.Percentile*100, milliseconds(i.Then))
+	about := "about"
+	if i.AtMost {
+		about = "at best"
+	}
+	text := fmt.Sprintf("%s has a p%.0f of %s. %s: %s, %s. Without it the p%.0f would be %s %s.",
+		place(i.Operation), i.Percentile*100, latency(i.Now), belief(h.Score), short(h.Rule.Title), place(h.Subject), i.Percentile*100, about, latency(i.Then))
 	if n := len(causes) - 1; n > 0 {
 		text += fmt.Sprintf(" %d further cause%s below.", n, plural(n))
 	}
 	return text
 }
 
+// short is a rule's title up to its explanation: "Missing index".
+func short(title string) string {
+	text, _, _ := strings.Cut(title, ": ")
+	return text
+}
+
+// placeRunes bounds what a headline says of a resource, such as a statement.
+const placeRunes = 60
+
+// place names an entity for a headline: without addresses, which change with
+// every restart and say nothing to a reader.
+func place(e evidence.Entity) string {
+	var words []string
+	for _, s := range []string{e.Service, e.Operation} {
+		if s != "" {
+			words = append(words, s)
+		}
+	}
+	text := strings.Join(words, " ")
+	resource, _, _ := strings.Cut(e.Resource, ": ")
+	names := slices.DeleteFunc(strings.Fields(resource), isAddress)
+	resource = strings.Join(names, " ")
+	if r := []rune(resource); len(r) > placeRunes {
+		resource = strings.TrimSpace(string(r[:placeRunes-1])) + "…"
+	}
+	switch {
+	case resource == "" || resource == text:
+		return text
+	case text == "":
+		return resource
+	}
+	return text + " (" + resource + ")"
+}
+
+// isAddress recognises host:port and bare IP addresses.
+func isAddress(s string) bool {
+	if host, port, err := net.SplitHostPort(s); err == nil && host != "" {
+		n, err := strconv.Atoi(port)
+		return err == nil && n > 0
+	}
+	return net.ParseIP(s) != nil
+}
+
+// latency writes a duration with three digits: 412 ms, 1.86 s.
+func latency(s float64) string {
+	switch {
+	case s >= 9.995:
+		return fmt.Sprintf("%.1f s", s)
+	case s >= 0.9995:
+		return fmt.Sprintf("%.2f s", s)
+	case s >= 0.00995 || s == 0:
+		return fmt.Sprintf("%.0f ms", s*1000)
+	}
+	return fmt.Sprintf("%.1f ms", s*1000)
+}
+
 // belief puts a score in words.
 func belief(score float64) string {
 	switch {
 	case score >= 0.85:
-		return ""
+		return "Culprit"
 	case score >= 0.7:
-		return "probably "
+		return "Probable culprit"
 	}
-	return "possibly "
+	return "Possible culprit"
 }
 
 func unexplained(s analyzers.Symptom, leads []*Hypothesis) string {
-	text := fmt.Sprintf("%s is slow (p95 %s; %s), and no cause reached the bar of evidence.", s.Entity, milliseconds(s.P95), s.Why)
+	text := fmt.Sprintf("%s is slow (p95 %s; %s), and no cause reached the bar of evidence.", place(s.Entity), latency(s.P95), s.Why)
 	if len(leads) > 0 {
-		text += fmt.Sprintf(" The best lead is %s: %s.", leads[0].Rule.ID, leads[0].Subject)
+		text += fmt.Sprintf(" The best lead: %s, %s.", short(leads[0].Rule.Title), place(leads[0].Subject))
 	}
 	return text
 }
@@ -71,7 +135,7 @@ func healthy(f *analyzers.Facts) string {
 			worst = s
 		}
 	}
-	return fmt.Sprintf("No problem found: no operation is slow. The slowest is %s with a p95 of %s.", worst.Entity, milliseconds(worst.P95))
+	return fmt.Sprintf("No problem found: no operation is slow. The slowest is %s with a p95 of %s.", place(worst.Entity), latency(worst.P95))
 }
 
 func plural(n int) string {

@@ -76,13 +76,25 @@ func (j *Judgement) consider(rule *Rule, f *analyzers.Finding, r *analyzers.Resu
 }
 
 func (h *Hypothesis) fillTexts() {
+	facts := h.facts()
 	for _, text := range h.Rule.Remedy {
-		if line := fill(text, h.Finding.Facts); line != "" {
+		if line := fill(text, facts); line != "" {
 			h.Remedy = append(h.Remedy, line)
 		}
 	}
-	h.Verify = fill(h.Rule.Verify, h.Finding.Facts)
-	h.NotWhen = fill(h.Rule.NotWhen, h.Finding.Facts)
+	h.Verify = fill(h.Rule.Verify, facts)
+	h.NotWhen = fill(h.Rule.NotWhen, facts)
+}
+
+// facts are the finding's, with where it lies: the words of a rule's texts.
+func (h *Hypothesis) facts() map[string]string {
+	out := map[string]string{"service": h.Subject.Service, "operation": h.Subject.Operation, "instance": h.Subject.Instance, "resource": h.Subject.Resource}
+	for k, v := range h.Finding.Facts {
+		if v != "" {
+			out[k] = v
+		}
+	}
+	return out
 }
 
 // weigh fills the account and the score; a reason when the rule's own
@@ -183,10 +195,10 @@ func (h *Hypothesis) gainReason(r *analyzers.Result) string {
 	if s := r.Facts.Symptom(i.Operation.Service, i.Operation.Operation); s != nil && s.Slow {
 		bar = minShareSlow
 	} else if i.AtMost {
-		return fmt.Sprintf("%s is not slow, and what of its p%.0f of %s could be spared is not known", i.Operation, i.Percentile*100, milliseconds(i.Now))
+		return fmt.Sprintf("%s is not slow, and what of its p%.0f of %s could be spared is not known", i.Operation, i.Percentile*100, latency(i.Now))
 	}
 	if i.Saved() < minSaved || i.Share() < bar {
-		return fmt.Sprintf("removing it would take the p%.0f of %s from %s to %s: too little to be what made the run slow", i.Percentile*100, i.Operation, milliseconds(i.Now), milliseconds(i.Then))
+		return fmt.Sprintf("removing it would take the p%.0f of %s from %s to %s: too little to be what made the run slow", i.Percentile*100, i.Operation, latency(i.Now), latency(i.Then))
 	}
 	return ""
 }
@@ -224,5 +236,3 @@ func fingerprint(rule string, e evidence.Entity) string {
 	h := sha256.Sum256([]byte(rule + "\x00" + e.Service + "\x00" + e.Operation + "\x00" + e.Resource))
 	return hex.EncodeToString(h[:8])
 }
-
-func milliseconds(s float64) string { return fmt.Sprintf("%.0f ms", s*1000) }
