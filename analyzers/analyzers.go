@@ -107,6 +107,8 @@ type Result struct {
 	Facts    *Facts
 	Findings []Finding
 	Skips    []Skip
+	Ledgers  []*Ledger // of the operations that are slow, worst first
+	Notes    []string  // what was repaired in the traces
 }
 
 // Validate refuses an analyzer that is nameless, undocumented or finds nothing.

@@ -61,6 +61,9 @@ func TestLedgerIsComplete(t *testing.T) {
 	sum := 0.0
 	for _, line := range l.Lines {
 		sum += line.Excess
+		if line.Low > line.Excess || line.High < line.Excess || line.Low == line.High {
+			t.Errorf("%+v has no interval", line)
+		}
 		if math.Abs(line.Count+line.Duration-line.Excess) > 1e-9 {
 			t.Errorf("%+v does not add up", line)
 		}

@@ -31,6 +31,10 @@ const (
 	// marshalling. What exceeds it is work on the item, which one call for
 	// all items would not spare.
 	itemWork = int64(time.Millisecond)
+	// furtherRow is what each further row adds to one call for all of them, as
+	// a share of a call for one: most of a short call is the way there and
+	// back, parsing and locking, not the row. A guess on the careful side.
+	furtherRow = 0.1
 )
 
 var nPlusOneDetector = detector{
@@ -114,12 +118,16 @@ func (t *Trace) matters(server int32, calls []int32) bool {
 	return on >= leastTime && float64(on) >= leastShare*float64(t.Spans[server].Duration())
 }
 
-// cutRepeats leaves the longest of the calls, as the one that would ask for
-// everything, and removes the others with what the caller spends between
-// them.
+// cutRepeats leaves one call, as the one that would ask for everything, and
+// removes the others with what the caller spends between them. The longest is
+// left, but no longer than a typical one with the further rows: what made it
+// the longest of many is chance, which one call seldom meets.
 func (t *Trace) cutRepeats(c Cuts, calls []int32) {
-	keep := t.longest(calls)
-	allowed := max(t.medianDuration(calls), itemWork)
+	keep, median := t.longest(calls), t.medianDuration(calls)
+	if whole := float64(median) * (1 + furtherRow*float64(len(calls)-1)); whole < float64(t.Spans[keep].Duration()) {
+		t.Shorten(c, keep, whole/float64(t.Spans[keep].Duration()))
+	}
+	allowed := max(median, itemWork)
 	between := map[int32][]stretch{} // by parent of the turns
 	for k, i := range calls {
 		body := t.bodyOf(calls, k)

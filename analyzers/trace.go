@@ -156,6 +156,18 @@ func RepairsOf(traces []*Trace) []string {
 	return out
 }
 
+// mostNotes bounds the repairs that are told, the most frequent first.
+const mostNotes = 6
+
+func repairNotes(traces []*Trace) []string {
+	all := RepairsOf(traces)
+	notes := make([]string, 0, mostNotes)
+	for _, repair := range all[:min(mostNotes, len(all))] {
+		notes = append(notes, "traces repaired "+repair)
+	}
+	return notes
+}
+
 // own makes Spans a private copy before the first change: the bundle is not
 // ours to alter.
 func (t *Trace) own() {

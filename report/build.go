@@ -48,7 +48,7 @@ func Build(b *evidence.Bundle, res *analyzers.Result, j *rules.Judgement, opts O
 		Rejected:      rejected(j.Rejected),
 		Coverage:      coverage(b),
 		Unweighed:     unweighed(res.Skips),
-		Notes:         j.Notes,
+		Notes:         slices.Concat(j.Notes, res.Notes),
 		Zone:          zone(opts.Zone, b.Window.Start),
 	}
 	if b.Baseline != nil {
