@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
@@ -88,14 +89,16 @@ func reportReplicas(p *Pass, pg *evidence.Postgres) {
 		Text: fmt.Sprintf("sessions spent %.0f %% of their time waiting for a standby", w.share()*100)})
 }
 
-// reportDeadlocks charges the lock waits: both sides wait deadlock_timeout at
-// least before the server ends one of them.
+// reportDeadlocks charges its part of the lock waits: both sides wait
+// deadlock_timeout before the server ends one of them.
 func reportDeadlocks(p *Pass, pg *evidence.Postgres) {
 	if pg.Database.Deadlocks == 0 {
 		return
 	}
-	list := waitingFor(pg, func(s *evidence.WaitSample) bool { return isRowLock(s) || isRelationLock(s) }).statements()
-	c := p.charge(shares(list, 1), longestWait(list), methodSampled)
+	w := waitingFor(pg, func(s *evidence.WaitSample) bool { return isRowLock(s) || isRelationLock(s) })
+	list := w.statements()
+	part := clamp01(per(2*deadlockTimeout(pg)*pg.Database.Deadlocks, w.seconds(w.count)))
+	c := p.charge(shares(list, part), part*longestWait(list), methodSampled)
 	var tables []string
 	for _, s := range list {
 		tables = append(tables, s.Tables...)
@@ -106,6 +109,15 @@ func reportDeadlocks(p *Pass, pg *evidence.Postgres) {
 	f := c.finding(FindDeadlocks, e, pg.Database.Deadlocks, "{deadlock}", fmt.Sprintf("the server ended %.0f deadlocks, each after %s", pg.Database.Deadlocks, setting(pg, "deadlock_timeout")), facts)
 	f.Refs = append([]evidence.Ref{{Source: "postgres", Query: "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"}}, c.refs...)
 	p.Report(f)
+}
+
+// deadlockTimeout in s; PostgreSQL's default where it is not known.
+func deadlockTimeout(pg *evidence.Postgres) float64 {
+	d, err := time.ParseDuration(strings.Replace(pg.Server.Settings["deadlock_timeout"], "min", "m", 1))
+	if err != nil {
+		return 1
+	}
+	return d.Seconds()
 }
 
 // reportForeignKeys finds keys without an index on the referencing side whose
