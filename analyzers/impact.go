@@ -118,3 +118,17 @@ func (p *Pass) orRough(i *Impact, hurt []evidence.Entity, service string, saved 
 	}
 	return i, hurt
 }
+
+// tracesWith are the traces of which any span matches, in their order.
+func (f *Facts) tracesWith(match func(*evidence.Span) bool) []*Trace {
+	var out []*Trace
+	for _, t := range f.Traces {
+		for i := range t.Spans {
+			if match(&t.Spans[i]) {
+				out = append(out, t)
+				break
+			}
+		}
+	}
+	return out
+}

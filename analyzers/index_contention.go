@@ -64,12 +64,8 @@ func reportContention(p *Pass, pg *evidence.Postgres, table string) {
 	hot := monotonic(indexes)
 	share := per(float64(content), float64(total))
 	e := evidence.Entity{Resource: strings.TrimSuffix(table+": "+strings.Join(names(hot), ", "), ": ")}
-	for _, k := range sortedKeys(keys) {
-		if by := p.Facts.callers(k); len(by) > 0 {
-			e.Service, e.Operation = by[0].Service, by[0].Operation
-			break
-		}
-	}
+	by := p.callerOf(ones(keys))
+	e.Service, e.Operation = by.Service, by.Operation
 	report := func(k Kind, v float64, unit, text string) {
 		p.Report(Finding{Kind: k, Entity: e, Value: v, Unit: unit, Text: text, Refs: []evidence.Ref{activityRef}})
 	}
@@ -92,12 +88,10 @@ func contentionFinding(p *Pass, pg *evidence.Postgres, e evidence.Entity, table 
 	for k := range keys {
 		cut[k] = clamp01(share + upkeep)
 	}
-	touched, cuts := p.Facts.statementCuts(cut)
-	impact, hurt := p.predictWorst(touched, cuts)
-	impact, hurt = p.orRough(impact, hurt, e.Service, clamp01(share+upkeep)*writeMean(pg, keys), "share of the statement's mean time by the server's own account")
-	return Finding{Kind: FindIndexContention, Entity: e, Value: share, Unit: "1", Impact: impact, Victims: hurt,
+	c := p.charge(cut, clamp01(share+upkeep)*writeMean(pg, keys), "share of the statement's mean time by the server's own account")
+	return Finding{Kind: FindIndexContention, Entity: e, Value: share, Unit: "1", Impact: c.impact, Victims: c.victims,
 		Text: fmt.Sprintf("statements that write %s spend %.0f %% of their time waiting for buffer content locks (%d sightings)", table, share*100, total),
-		Refs: append([]evidence.Ref{activityRef}, typicalSlow(touched, 2)...), Charts: []Chart{waitChart(pg)},
+		Refs: append([]evidence.Ref{activityRef}, c.refs...), Charts: []Chart{waitChart(pg)},
 		Facts: map[string]string{"table": table, "unread": strings.Join(names(unread), ", "), "monotonic": strings.Join(names(monotonic(indexes)), ", "),
 			"count": fmt.Sprint(len(indexes)), "synchronous_commit": pg.Server.Settings["synchronous_commit"]}}
 }
@@ -146,15 +140,6 @@ func names(indexes []*evidence.PGIndex) []string {
 	for i := range indexes {
 		out[i] = indexes[i].Name
 	}
-	return out
-}
-
-func sortedKeys(m map[string]bool) []string {
-	out := make([]string, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
 	return out
 }
 

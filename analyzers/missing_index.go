@@ -156,23 +156,18 @@ func reportScan(p *Pass, pg *evidence.Postgres, group []scan) {
 	top := group[0]
 	e := evidence.Entity{Resource: top.resource()}
 	keys := map[string]float64{}
-	exec, total := 0.0, 0.0
+	exec, total := 0.0, execTotal(pg)
 	for _, s := range group {
 		keys[s.statement.Key] = 1 - s.after
 		exec += s.statement.Exec
 	}
-	for i := range pg.Statements {
-		total += pg.Statements[i].Exec
-	}
+	c := p.charge(keys, top.statement.Mean()*(1-top.after), "mean time of the statement by the server's own account")
 	if by := p.Facts.callers(top.statement.Key); len(by) > 0 {
 		e.Service, e.Operation = by[0].Service, by[0].Operation
 	}
-	touched, cuts := p.Facts.statementCuts(keys)
-	impact, hurt := p.predictWorst(touched, cuts)
-	impact, hurt = p.orRough(impact, hurt, e.Service, top.statement.Mean()*(1-top.after), "mean time of the statement by the server's own account")
 	p.Report(Finding{Kind: FindStatementScan, Entity: e, Value: top.examined, Unit: "1", Text: top.sentence(),
-		Refs:   append([]evidence.Ref{statementRef(top.statement)}, typicalSlow(touched, 2)...),
-		Impact: impact, Victims: hurt, Facts: top.facts(pg)})
+		Refs:   append([]evidence.Ref{statementRef(top.statement)}, c.refs...),
+		Impact: c.impact, Victims: c.victims, Facts: top.facts(pg)})
 	share := per(exec, total)
 	p.Report(Finding{Kind: FindStatementShare, Entity: e, Value: share, Unit: "1", Refs: []evidence.Ref{statementRef(top.statement)},
 		Text: fmt.Sprintf("%.0f %% of the executor's time went into it", share*100)})

@@ -27,6 +27,19 @@ func All() []Analyzer {
 		cacheRatio,
 		missingIndex,
 		indexContention,
+		databaseWaits,
+		lockQueue,
+		rowLocks,
+		idleTransactions,
+		vacuumBlocked,
+		slowCommit,
+		serverConnections,
+		connectionChurn,
+		tempSpill,
+		plans,
+		statementFanout,
+		databaseEvents,
+		housekeeping,
 	}
 }
 

@@ -59,6 +59,10 @@ func (j *Judgement) consider(rule *Rule, f *analyzers.Finding, r *analyzers.Resu
 	h := &Hypothesis{Rule: rule, Subject: f.Entity, Impact: f.Impact, Finding: f, Victims: f.Victims, Fingerprint: fingerprint(rule.ID, f.Entity)}
 	h.fillTexts()
 	reason := h.weigh(r)
+	if rule.Housekeeping {
+		j.keep(h, reason)
+		return nil
+	}
 	if reason == "" {
 		reason = h.gainReason(r)
 	}
@@ -73,6 +77,16 @@ func (j *Judgement) consider(rule *Rule, f *analyzers.Finding, r *analyzers.Resu
 		j.Leads = append(j.Leads, h)
 	}
 	return nil
+}
+
+// keep puts a rule of housekeeping where it belongs: it is true or not, and
+// nothing is gained by it in the run.
+func (j *Judgement) keep(h *Hypothesis, reason string) {
+	if reason != "" {
+		j.Rejected = append(j.Rejected, Rejected{Rule: h.Rule.ID, Subject: h.Subject, Reason: reason})
+		return
+	}
+	j.Housekeeping = append(j.Housekeeping, h)
 }
 
 func (h *Hypothesis) fillTexts() {
@@ -112,7 +126,7 @@ func (h *Hypothesis) weigh(r *analyzers.Result) string {
 	}
 	support := h.weighSupport(r)
 	h.Score = needed * (0.5 + 0.5*support) * h.weighAgainst(r) * h.weighOnset(r)
-	if h.Impact == nil {
+	if h.Impact == nil && !h.Rule.Housekeeping {
 		h.Score = min(h.Score, noImpactCap)
 	}
 	if reason == "" && h.Score < minScore {

@@ -34,7 +34,10 @@ type Rule struct {
 	Verify   string         `yaml:"verify"`   // how to check, or disprove, that this is it
 	NotWhen  string         `yaml:"not-when"` // when not to apply the remedy
 	Links    []string       `yaml:"links"`
-	Off      bool           `yaml:"off"` // in a user's directory: remove the rule with this id
+	// Housekeeping rules are worth a ticket and never the cause of a run's
+	// latency: they need no impact, and are not ranked.
+	Housekeeping bool `yaml:"housekeeping"`
+	Off          bool `yaml:"off"` // in a user's directory: remove the rule with this id
 }
 
 // Condition weighs one kind of finding: 0 at From, 1 at To, linear between.

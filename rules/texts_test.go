@@ -12,6 +12,9 @@ import (
 // holes that templates leave where a fact is missing.
 var hole = regexp.MustCompile("<no value>|``|\\(\\)|  |: *[.,]| [.,;:]|\\bof to\\b|from to")
 
+// code is shown as it is: SQL has dots and brackets of its own.
+var code = regexp.MustCompile("`[^`]+`")
+
 // Every text of every rule reads well with all facts that it names, and with
 // none of those that it says it can do without.
 func TestTextsReadWell(t *testing.T) {
@@ -36,7 +39,7 @@ func TestTextsReadWell(t *testing.T) {
 			h := &Hypothesis{Rule: r, Subject: evidence.Entity{}, Finding: &analyzers.Finding{Facts: facts}}
 			h.fillTexts()
 			for _, text := range append(h.Remedy, h.Verify, h.NotWhen) {
-				if at := hole.FindString(text); at != "" || strings.Count(text, "`")%2 != 0 {
+				if at := hole.FindString(code.ReplaceAllString(text, "`code`")); at != "" || strings.Count(text, "`")%2 != 0 {
 					t.Errorf("%s: %q in: %s", r.ID, at, text)
 				}
 			}

@@ -1,0 +1,117 @@
+package analyzers
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+const (
+	FindServerConnections Kind = "server.connections" // connections over those that roles may open, 0..1, 95th percentile; 1 where some were refused
+	FindServerRefused     Kind = "server.refused"     // share of our own attempts that the server refused for too many connections, 0..1
+	FindServerPools       Kind = "server.pools"       // sum of the application pools' limits over the server's
+)
+
+// serverConnections measures how near a server is to its connection limit.
+// Refused clients leave no trace in its statistics (939 of 1,615 attempts
+// failed, pg_stat_database counted only the others): our own refusals are
+// evidence.
+var serverConnections = Analyzer{
+	Name:  "server-connections",
+	Doc:   "Connections in use against max_connections less the reserved ones, refused attempts, and the sum of the pools in front; the gain by taking failed attempts to connect out of the traces.",
+	Needs: []evidence.Kind{evidence.PGSettings},
+	Uses:  []evidence.Kind{evidence.DBConnections, evidence.PoolMax, evidence.Spans},
+	Finds: []Kind{FindServerConnections, FindServerRefused, FindServerPools},
+	Run:   runServerConnections,
+}
+
+func runServerConnections(p *Pass) error {
+	for i := range p.Bundle.Postgres {
+		pg := &p.Bundle.Postgres[i]
+		if limit := connectionLimit(pg); limit > 0 {
+			reportConnections(p, pg, limit)
+		}
+	}
+	return nil
+}
+
+// connectionLimit is what roles without privileges may open, 0 if not known.
+func connectionLimit(pg *evidence.Postgres) float64 {
+	number := func(name string) float64 {
+		v, _ := strconv.ParseFloat(pg.Server.Settings[name], 64) // absent in older versions: none reserved
+		return v
+	}
+	return number("max_connections") - number("superuser_reserved_connections") - number("reserved_connections")
+}
+
+func reportConnections(p *Pass, pg *evidence.Postgres, limit float64) {
+	_, used := sumSeries(p.seriesOf(evidence.DBConnections, func(e evidence.Entity) bool { return e.Resource == pg.Server.Name }))
+	top := quantile(used, 0.95)
+	share := clamp01(top / limit)
+	text := fmt.Sprintf("%.0f of %.0f connections of %s were taken", top, limit, pg.Server.Name)
+	e := evidence.Entity{Instance: pg.Server.Name, Resource: pg.Server.Name}
+	refused := per(float64(pg.Refused), float64(pg.Refused+pg.Ticks))
+	if pg.Refused > 0 {
+		share = 1
+		text += fmt.Sprintf("; it refused %d of our own attempts for too many connections", pg.Refused)
+	}
+	if len(used) == 0 && pg.Refused == 0 {
+		return
+	}
+	c := p.chargeCuts(p.Facts.tracesWith(failedConnect), cutFailedConnects, evidence.Entity{}, 0, "")
+	pools, sum := p.poolsOf()
+	facts := serverFacts(pg, map[string]string{"used": fmt.Sprintf("%.0f", top), "limit": fmt.Sprintf("%.0f", limit), "pools": pools})
+	f := c.finding(FindServerConnections, e, share, "1", text, facts)
+	f.Refs = append([]evidence.Ref{{Source: "postgres", Query: "SELECT count(*), current_setting('max_connections') FROM pg_stat_activity WHERE backend_type = 'client backend'"}}, c.refs...)
+	p.Report(f)
+	p.Report(Finding{Kind: FindServerRefused, Entity: e, Value: refused, Unit: "1", Text: fmt.Sprintf("%d of %d attempts to look at the server were refused for too many connections (SQLSTATE 53300)", pg.Refused, pg.Refused+pg.Ticks)})
+	if sum > 0 {
+		p.Report(Finding{Kind: FindServerPools, Entity: e, Value: sum / limit, Unit: "1", Text: fmt.Sprintf("the pools in front may open %.0f connections together, the server takes %.0f: %s", sum, limit, pools)})
+	}
+}
+
+// poolsOf lists the application pools and the sum of their limits. Pools of
+// other databases cannot be told apart and count too.
+func (p *Pass) poolsOf() (list string, sum float64) {
+	var parts []string
+	for _, e := range p.entitiesOf(evidence.PoolMax) {
+		if strings.HasPrefix(e.Resource, "redis") {
+			continue
+		}
+		if limit, ok := meanOf(p.seriesOf(evidence.PoolMax, exactly(e))); ok && limit > 0 && limit < 1e6 {
+			sum += limit
+			parts = append(parts, fmt.Sprintf("%s %.0f", cmp.Or(e.Service, e.Resource), limit))
+		}
+	}
+	return strings.Join(parts, ", "), sum
+}
+
+// isConnect recognises the span that a driver records while it opens a
+// connection to a database.
+func isConnect(s *evidence.Span) bool {
+	if s.Attr(evidence.AttrDBSystem) == "" || isCacheSystem(s.Attr(evidence.AttrDBSystem)) {
+		return false
+	}
+	name := strings.ToLower(s.Name)
+	return strings.HasPrefix(name, "connect") || strings.HasSuffix(name, ".connect")
+}
+
+func failedConnect(s *evidence.Span) bool {
+	return isConnect(s) && s.Error || s.Attr(evidence.AttrErrorType) == "53300"
+}
+
+func cutFailedConnects(t *Trace) Cuts { return t.cutWhere(failedConnect) }
+
+// cutWhere removes every span that matches with what is below it.
+func (t *Trace) cutWhere(match func(*evidence.Span) bool) Cuts {
+	c := t.NewCuts()
+	for i := range t.Spans {
+		if match(&t.Spans[i]) {
+			t.CutSubtree(c, int32(i))
+		}
+	}
+	return c
+}
