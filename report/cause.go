@@ -182,7 +182,7 @@ func (bd *builder) references(h *rules.Hypothesis) ([]Trace, []Query) {
 			}
 			if ref.Query != "" && len(queries) < queriesShown &&
 				!slices.ContainsFunc(queries, func(q Query) bool { return q.Source == ref.Source && q.Text == ref.Query }) {
-				queries = append(queries, Query{Source: ref.Source, Shows: f.Text, Text: ref.Query, Link: bd.links.query(ref, bd.bundle.Window)})
+				queries = append(queries, Query{Source: ref.Source, Shows: f.Text, Text: ref.Query, Link: bd.links.query(ref, bd.bundle.Window), Grafana: bd.links.grafana(ref, bd.bundle.Window)})
 			}
 		}
 	}

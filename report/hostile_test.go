@@ -23,7 +23,7 @@ var corpus = []string{
 	`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `'/**/onload='x`, `</style><script>`, `</title><b>`, `{{.R}}`, `javascript:alert(1)`, `<!--`, `]]>`, `</details></td></tr></table>`, `&lt;b&gt; &#60;`,
 	"# heading", "- item\n- item", "1. one", "1) one", "> quote", "***", "---", "===", "| a | b |\n| - | - |", "a|b\\|c", "\\", "`code", "``` fence\n```", "~~~", "*em* **strong** _em_ __strong__ ~~gone~~",
 	"[link](http://evil.example)", "![img](http://evil.example/x.png)", "<http://evil.example>", "http://evil.example/x", "https://evil.example", "www.evil.example", "ftp://evil.example", "mailto:a@evil.example", "a@evil.example", "xmpp:a@evil.example", "@everyone", "#123", "[^1]", "[x]: http://evil.example", "$x$ $$y$$", "a\\\nb", "    indented", "\tindented", "a  \nb", "&amp; &nbsp; &#35;", ":smile:", "<details>", "<!here>", "- [ ] task", "+ plus", "= eq", "!", "![", "x!", "x_y_z _a", "12", "12.", "a\r\nb\rc",
-	"=cmd|' /C calc'!A0", "+1", "@SUM(1)", "::error::x", "%0A::set-output name=x::y",
+	"/close", "!123", "%\"v1\"", "{+ added +}", "[- gone -]", "~label", "[[_TOC_]]", "=cmd|' /C calc'!A0", "+1", "@SUM(1)", "::error::x", "%0A::set-output name=x::y",
 	"\x1b[31mred\x1b[0m", "\x1b]8;;http://evil.example\x07x\x1b]8;;\x07", "\x1b]52;c;eA==\x07", "\u202egnp.exe", "\u2066x\u2069", "zero\u200bwidth", "\ufeffbom", "\xff\xfe", "a\x00b", "\x9b31m", "\u2028x\u2029", "x\U000e0041", strings.Repeat("long ", 2500), strings.Repeat("`", 300), "", " ",
 }
 

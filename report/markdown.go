@@ -37,6 +37,18 @@ func writeMarkdown(w io.Writer, r *Report) error {
 	return err
 }
 
+// gitLabBudget is in bytes, below the 1,000,000 characters that GitLab takes
+// in a note.
+const gitLabBudget = 900_000
+
+// writeGitLab is GitHub's flavour with the room that GitLab gives. What only
+// GitLab reads as markup (quick actions, references, inline diffs) is escaped
+// in every flavour.
+func writeGitLab(w io.Writer, r *Report) error {
+	_, err := io.WriteString(w, markdownWithin(r, ladder, gitLabBudget, false))
+	return err
+}
+
 // writeCommonMark is for wikis and trackers that know neither tables nor HTML.
 func writeCommonMark(w io.Writer, r *Report) error {
 	_, err := io.WriteString(w, markdownWithin(r, ladder, markdownBudget, true))
@@ -129,7 +141,7 @@ func (m *markdown) symptoms() {
 		return
 	}
 	head := []string{"Operation", ">req/s", ">errors", ">p50", ">p95", ">p99", ">p95 before"}
-	trend := m.d.charts && slices.ContainsFunc(m.r.Symptoms, func(s Symptom) bool { return sparkOf(s) != "" })
+	trend := m.d.charts && slices.ContainsFunc(m.r.Symptoms, func(s Symptom) bool { return sparkOf(s, sparkWidth) != "" })
 	if trend {
 		head = append(head, "p95 over the run")
 	}
@@ -142,7 +154,7 @@ func (m *markdown) symptoms() {
 		}
 		row := []string{name, digits(s.RPS), percent(s.ErrorRatio), orDash(s.P50), p95Text(s), orDash(s.P99), baselineText(s)}
 		if trend {
-			row = append(row, or(sparkOf(s), "–"))
+			row = append(row, or(sparkOf(s, sparkWidth), "–"))
 		}
 		rows = append(rows, row)
 	}

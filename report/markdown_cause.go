@@ -136,7 +136,7 @@ func (m *markdown) sparks(c Cause) {
 			if i == 3 {
 				break
 			}
-			rows = append(rows, []string{mdText(ch.Title + ": " + l.Name), spark(l, m.r.Window), unit(peak(l))})
+			rows = append(rows, []string{mdText(ch.Title + ": " + l.Name), spark(l, m.r.Window, sparkWidth), unit(peak(l))})
 		}
 	}
 	m.table([]string{"Over the run", m.r.span(Span{m.r.Window.Start.UnixMilli(), m.r.Window.End.UnixMilli()}), ">peak"}, rows)
@@ -174,5 +174,8 @@ func (m *markdown) query(q Query) {
 	m.f("%s\n", mdFence(q.Text, language(q.Source)))
 	if q.Link != "" {
 		m.f("[open it](<%s>)\n\n", mdURL(q.Link))
+	}
+	if q.Grafana != "" {
+		m.f("[open it in Grafana](<%s>)\n\n", mdURL(q.Grafana))
 	}
 }

@@ -166,10 +166,11 @@ type Trace struct {
 
 // Query can be run again by hand.
 type Query struct {
-	Source string `json:"source" clean:"name"`
-	Shows  string `json:"shows,omitempty"` // the finding that it proves
-	Text   string `json:"text" clean:"block"`
-	Link   string `json:"link,omitempty" clean:"url"`
+	Source  string `json:"source" clean:"name"`
+	Shows   string `json:"shows,omitempty"` // the finding that it proves
+	Text    string `json:"text" clean:"block"`
+	Link    string `json:"link,omitempty" clean:"url"`
+	Grafana string `json:"grafana,omitempty" clean:"url"` // the same in Grafana's Explore
 }
 
 // Rejected is a hypothesis that was weighed and not believed.
@@ -222,6 +223,7 @@ type Output struct {
 // Formats is the register, in the order in which it is listed to people.
 var Formats = []Output{
 	{"md", "report.md", "GitHub-flavoured Markdown, at most 60,000 characters", writeMarkdown},
+	{"gitlab", "report-gitlab.md", "GitLab-flavoured Markdown, at most 900,000 characters", writeGitLab},
 	{"html", "report.html", "one self-contained page, no script", writeHTML},
 	{"json", "report.json", "the contract for programs, schema_version 1", writeJSON},
 	{"text", "report.txt", "plain text for a terminal", writeText},
@@ -244,6 +246,9 @@ func FormatNamed(name string) (Output, bool) {
 	}
 	return Output{}, false
 }
+
+// InZone shows the report's times in a zone; nil is UTC.
+func (r *Report) InZone(l *time.Location) { r.Zone = zone(l, r.Window.Start) }
 
 // at turns Unix ms into a time in the report's zone.
 func (r *Report) at(ms int64) time.Time { return time.UnixMilli(ms).In(r.location()) }

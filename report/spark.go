@@ -14,16 +14,16 @@ const sparkWidth = 30
 // spark draws a line in characters, from zero up to its peak: each character
 // is the highest value of its stretch of the window. Nothing measured is a
 // space that no renderer collapses: a dot.
-func spark(l analyzers.Line, w evidence.Window) string {
+func spark(l analyzers.Line, w evidence.Window, width int) string {
 	const steps = "▁▂▃▄▅▆▇█"
 	levels := []rune(steps)
 	from, total := w.Start.UnixMilli(), max(w.Duration().Milliseconds(), 1)
-	high := make([]float64, sparkWidth)
-	seen := make([]bool, sparkWidth)
+	high := make([]float64, width)
+	seen := make([]bool, width)
 	top := 0.0
 	for i, t := range l.Times {
-		k := int((t - from) * sparkWidth / total)
-		if k < 0 || k >= sparkWidth {
+		k := int((t - from) * int64(width) / total)
+		if k < 0 || k >= width {
 			continue
 		}
 		if v := l.Values[i]; !seen[k] || v > high[k] {
@@ -32,7 +32,7 @@ func spark(l analyzers.Line, w evidence.Window) string {
 		top = max(top, high[k])
 	}
 	var b strings.Builder
-	for k := range sparkWidth {
+	for k := range width {
 		switch {
 		case !seen[k]:
 			b.WriteRune('·')
@@ -52,10 +52,10 @@ func blocks(ratio float64) string {
 }
 
 // sparkOf is the p95 of an operation over the run; it is as wide as its bins.
-func sparkOf(s Symptom) string {
+func sparkOf(s Symptom, width int) string {
 	if len(s.Charts) == 0 || len(s.Charts[0].Lines) == 0 {
 		return ""
 	}
 	l := s.Charts[0].Lines[0]
-	return spark(l, evidence.Window{Start: time.UnixMilli(l.Times[0]), End: time.UnixMilli(l.Times[len(l.Times)-1] + 1)})
+	return spark(l, evidence.Window{Start: time.UnixMilli(l.Times[0]), End: time.UnixMilli(l.Times[len(l.Times)-1] + 1)}, width)
 }

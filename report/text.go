@@ -5,14 +5,17 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+	"github.com/culprit-rca/culprit/rules"
 )
 
 const textWidth = 100
 
-// writeText is for a terminal without colour: no markup, at most textWidth
-// wide where words allow.
+// writeText is for reading as it stands: no markup, as wide as the terminal
+// (else textWidth) where words allow, and coloured where it may be.
 func writeText(w io.Writer, r *Report) error {
-	t := text{r: r}
+	t := text{r: r, term: terminalOf(w)}
 	t.head()
 	t.symptoms()
 	t.causes()
@@ -23,37 +26,46 @@ func writeText(w io.Writer, r *Report) error {
 
 type text struct {
 	strings.Builder
-	r *Report
+	r    *Report
+	term Terminal
 }
 
 func (t *text) f(format string, args ...any) { fmt.Fprintf(t, format, args...) }
 
 func (t *text) head() {
 	r := t.r
-	t.f("%s\n%s\n", strings.ToUpper(statusWord(r)), wrap(r.Verdict.Headline, 0))
+	t.f("%s\n%s\n", t.term.paint(strings.ToUpper(statusWord(r)), bold, statusInk(r)), t.painted(t.wrap(r.Verdict.Headline, 0), bold))
 	t.f("%s\n\n", r.windowText(r.Window))
 	for _, c := range r.Coverage {
-		t.f("  %s %-11s %-9s %s\n", coverageSign(c), c.Source, coverageWord(c.Status), coverageDetail(c))
+		t.f("  %s %-11s %-9s %s\n", t.term.paint(coverageSign(c), coverageInk(c)), c.Source, coverageWord(c.Status), coverageDetail(c))
 	}
 	for _, l := range r.Loads {
-		t.f("%s", indented("load "+strings.TrimSuffix(l.Tool+": "+loadText(l), ": "), "  "))
+		t.f("%s", t.indented("load "+strings.TrimSuffix(l.Tool+": "+loadText(l), ": "), "  "))
 	}
 }
 
 func (t *text) symptoms() {
-	t.f("\n%s\n\n", strings.ToUpper(symptomsTitle(t.r)))
+	t.heading(symptomsTitle(t.r))
+	t.f("\n")
 	if len(t.r.Symptoms) == 0 {
 		t.f("  No operation was seen under load in this window.\n")
 		return
 	}
-	rows := [][]string{{"", "operation", "req/s", "errors", "p50", "p95", "p99", "before", "p95 over the run"}}
+	name := t.nameWidth()
+	rows := [][]string{{"", "operation", "req/s", "errors", "p50", "p95", "p99", "before"}}
 	shown, more := t.r.inSight()
 	for _, s := range shown {
 		mark := " "
 		if s.Slow {
 			mark = "!"
 		}
-		rows = append(rows, []string{mark, shorten(operationName(s), 36), digits(s.RPS), percent(s.ErrorRatio), orDash(s.P50), p95Text(s), orDash(s.P99), baselineText(s), sparkOf(s)})
+		rows = append(rows, []string{mark, shorten(operationName(s), name), digits(s.RPS), percent(s.ErrorRatio), orDash(s.P50), p95Text(s), orDash(s.P99), baselineText(s)})
+	}
+	if trend := t.trendWidth(rows); trend > 0 {
+		rows[0] = append(rows[0], shorten("p95 over the run", trend))
+		for i, s := range shown {
+			rows[i+1] = append(rows[i+1], sparkOf(s, trend))
+		}
 	}
 	t.table(rows, map[int]bool{2: true, 3: true, 4: true, 5: true, 6: true, 7: true})
 	if len(more) > 0 {
@@ -64,8 +76,54 @@ func (t *text) symptoms() {
 	}
 }
 
+// nameWidth is the room for the names of operations: what the numbers leave.
+func (t *text) nameWidth() int {
+	const numbers = 56 // of the other columns, as wide as they usually are
+	return min(max(t.term.Width-numbers, 16), 36)
+}
+
+// fewestTrend is the width from which a line in characters says something.
+const fewestTrend = 10
+
+// trendWidth is the room that a table leaves for the p95 over the run; 0 where
+// there is too little.
+func (t *text) trendWidth(rows [][]string) int {
+	left := t.term.Width
+	for _, w := range widths(rows) {
+		left -= w + 2
+	}
+	if left = min(left, sparkWidth); left < fewestTrend {
+		return 0
+	}
+	return left
+}
+
+// widths of a table's columns, in runes.
+func widths(rows [][]string) []int {
+	out := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, c := range row {
+			out[i] = max(out[i], utf8.RuneCountInString(c))
+		}
+	}
+	return out
+}
+
+// ledger is where the milliseconds go: the longest lines, as bars.
+func (t *text) ledger(c Cause) {
+	const in, shown = "   ", 4
+	l, by := t.r.ledger(&c)
+	if l == nil || by > 0 {
+		return
+	}
+	t.f("%s", t.indented("where a slow "+l.target()+" spends its "+seconds(l.TailTime)+":", in))
+	for _, x := range first(l.Lines, shown) {
+		t.f("%s%s %8s  %s\n", in, t.term.paint(blocks(x.TailTime/l.TailTime), yellow), seconds(x.TailTime), shorten(x.What+", "+ledgerKind(x), max(t.term.Width-26, 20)))
+	}
+}
+
 func (t *text) causes() {
-	t.f("\nWHAT MADE IT SLOW\n")
+	t.heading("What made it slow")
 	if len(t.r.Causes) == 0 {
 		t.f("\n  %s\n", noCause(t.r))
 	}
@@ -73,10 +131,10 @@ func (t *text) causes() {
 		t.cause(fmt.Sprintf("%d. ", c.Rank), c)
 	}
 	for _, n := range t.r.Notes {
-		t.f("\n%s", indented(n, "  "))
+		t.f("\n%s", t.indented(n, "  "))
 	}
 	if len(t.r.Leads) > 0 {
-		t.f("\nBEST LEADS (not causes: the evidence does not suffice)\n")
+		t.heading("Best leads (not causes: the evidence does not suffice)")
 	}
 	for _, c := range t.r.Leads {
 		t.cause("", c)
@@ -84,28 +142,69 @@ func (t *text) causes() {
 }
 
 func (t *text) cause(number string, c Cause) {
-	t.f("\n%s", indented(number+c.Title+": "+entityText(c.Subject), ""))
+	t.f("\n%s", t.painted(t.indented(number+c.Title+": "+entityText(c.Subject), ""), bold))
 	const in = "   "
-	t.f("%s", indented(nowThen(c.Impact), in))
+	t.f("%s", t.indented(nowThen(c.Impact), in))
 	t.f("%sevidence %s: %s\n", in, scoreText(c.Score), tallyText(c))
-	if c.Finding != "" {
-		t.f("%s", indented(c.Finding, in))
-	}
+	t.para("", c.Finding)
+	t.para("", t.r.onsetText(c.Onset))
+	t.ledger(c)
 	for _, e := range append(c.pros(), c.cons()...) {
-		t.f("%s", indented(accountSign(e)+" "+e.Text, in))
+		sign := accountSign(e)
+		t.f("%s", strings.Replace(t.indented(sign+" "+e.Text, in), sign, t.term.paint(sign, signInk(e)), 1))
 	}
 	for _, s := range c.Remedy {
-		t.f("%s", indented("> "+s, in))
+		t.f("%s", t.painted(t.indented("> "+s, in), green))
 	}
-	if c.Verify != "" {
-		t.f("%s", indented("verify: "+c.Verify, in))
-	}
-	if c.NotWhen != "" {
-		t.f("%s", indented("not when: "+c.NotWhen, in))
-	}
+	t.para("verify: ", c.Verify)
+	t.para("not when: ", c.NotWhen)
 	if q := c.proof(); q != nil {
-		t.f("%s", indented(q.Source+": "+q.Text, in))
+		t.para(q.Source+": ", q.Text)
 	}
+}
+
+// para is a paragraph of a cause; nothing where there is nothing to say.
+func (t *text) para(label, s string) {
+	if s != "" {
+		t.f("%s", t.indented(label+s, "   "))
+	}
+}
+
+func (t *text) heading(s string) { t.f("\n%s\n", t.term.paint(strings.ToUpper(s), bold)) }
+
+// painted paints every line by itself, so that no colour runs over an end.
+func (t *text) painted(s string, k ink) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = t.term.paint(lines[i], k)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func statusInk(r *Report) ink {
+	switch r.Verdict.Status {
+	case rules.CausesFound:
+		return red
+	case rules.NoProblem:
+		return green
+	}
+	return yellow
+}
+
+func coverageInk(c Coverage) ink {
+	switch c.Status {
+	case evidence.StatusOK:
+		return green
+	case evidence.StatusPartial:
+		return yellow
+	case evidence.StatusFailed:
+		return red
+	}
+	return soft
+}
+
+func signInk(e Evidence) ink {
+	return map[string]ink{"+": green, "−": red, "?": soft}[verdictMark(e)]
 }
 
 func (t *text) unseen() {
@@ -113,20 +212,16 @@ func (t *text) unseen() {
 	if len(gaps) == 0 {
 		return
 	}
-	t.f("\nWHAT COULD NOT BE SEEN\n\n")
+	t.heading("What could not be seen")
+	t.f("\n")
 	for _, g := range gaps {
-		t.f("%s", indented(strings.TrimSuffix(g.Source+": "+g.Reason+"; "+g.Remedy, "; "), "  "))
+		t.f("%s", t.indented(strings.TrimSuffix(g.Source+": "+g.Reason+"; "+g.Remedy, "; "), "  "))
 	}
 }
 
 // table aligns cells; the columns in right are numbers.
 func (t *text) table(rows [][]string, right map[int]bool) {
-	width := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, c := range row {
-			width[i] = max(width[i], utf8.RuneCountInString(c))
-		}
-	}
+	width := widths(rows)
 	for _, row := range rows {
 		line := ""
 		for i, c := range row {
@@ -138,22 +233,26 @@ func (t *text) table(rows [][]string, right map[int]bool) {
 			}
 			line += c + "  "
 		}
-		t.f("%s\n", strings.TrimRight(line, " "))
+		line = strings.TrimRight(line, " ")
+		if row[0] == "!" {
+			line = t.term.paint(line, red)
+		}
+		t.f("%s\n", line)
 	}
 }
 
 // indented wraps a text below a margin; lines after the first hang by two.
-func indented(s, margin string) string { return margin + wrap(s, len(margin)+2) + "\n" }
+func (t *text) indented(s, margin string) string { return margin + t.wrap(s, len(margin)+2) + "\n" }
 
 // wrap breaks at spaces; lines after the first start with hang spaces.
-func wrap(s string, hang int) string {
+func (t *text) wrap(s string, hang int) string {
 	var b strings.Builder
 	width := max(hang-2, 0)
 	for i, word := range strings.Fields(s) {
 		n := utf8.RuneCountInString(word)
 		switch {
 		case i == 0:
-		case width+1+n > textWidth:
+		case width+1+n > t.term.Width:
 			b.WriteString("\n" + strings.Repeat(" ", hang))
 			width = hang
 		default:
