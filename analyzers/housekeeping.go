@@ -18,6 +18,10 @@ const (
 // unusedBytes: a smaller index costs too little to speak of.
 const unusedBytes = 10 << 20
 
+// youngXID: autovacuum freezes rows of this age by itself
+// (autovacuum_freeze_max_age).
+const youngXID = 200e6
+
 var housekeeping = Analyzer{
 	Name:  "housekeeping",
 	Doc:   "Indexes that nothing reads, that repeat another or are invalid, the age of transaction ids, and sequences that run out. None of them explains a run's latency.",
@@ -70,7 +74,7 @@ func reportWraparound(p *Pass, pg *evidence.Postgres) {
 			age, table = t.XIDAge, t.Name
 		}
 	}
-	if age == 0 {
+	if age < youngXID {
 		return
 	}
 	p.Report(Finding{Kind: FindWraparound, Entity: evidence.Entity{Instance: pg.Server.Name, Resource: pg.Server.Name}, Value: age, Unit: "{transaction}",

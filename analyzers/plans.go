@@ -57,15 +57,18 @@ func reportPlanSpread(p *Pass, pg *evidence.Postgres, s *evidence.Statement) {
 	if s.Calls < 100 || s.Mean() <= 0 || len(s.Flags) > 0 || s.StddevExec < 3*s.Mean() {
 		return
 	}
+	// two speeds, one of them nearly nothing: the slow calls are a share
+	// 1/(1+cv^2) of all and take nearly all of the time
+	cv := s.StddevExec / s.Mean()
+	slow := 1 / (1 + cv*cv)
+	if s.Mean()/slow < seconds(slowCall) {
+		return // even its slow calls are fast
+	}
 	by, total := waitsOf(pg, map[string]bool{s.QueryID: true})
 	locked := 0.0
 	if s.QueryID != "" && total > 0 {
 		locked = per(float64(total-by["CPU"]-by["IO:DataFileRead"]), float64(total))
 	}
-	// two speeds, one of them nearly nothing: the slow calls are a share
-	// 1/(1+cv^2) of all and take nearly all of the time
-	cv := s.StddevExec / s.Mean()
-	slow := 1 / (1 + cv*cv)
 	e := reportStatement(p, pg, s, statementFinding{kind: FindPlanSpread, value: cv, unit: "1", cut: 1 - slow, atMost: true,
 		facts: map[string]string{"slow_calls": fmt.Sprintf("%.1f %%", slow*100), "stddev_ms": fmt.Sprintf("%.1f", s.StddevExec*1000)},
 		text:  fmt.Sprintf("its time varies %.1f times as much as its mean of %.1f ms: about one call in %.0f takes nearly all of it", cv, s.Mean()*1000, math.Round(1/slow))})

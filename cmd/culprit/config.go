@@ -20,6 +20,7 @@ type configuration struct {
 	Prometheus prometheusBlock `yaml:"prometheus"`
 	Traces     tracesBlock     `yaml:"traces"`
 	Postgres   postgresBlock   `yaml:"postgres"`
+	PgBouncer  dsnBlock        `yaml:"pgbouncer"`
 	Load       string          `yaml:"load"`  // result file of a load tool
 	Rules      []string        `yaml:"rules"` // directories of rules
 }
@@ -43,14 +44,18 @@ type tracesBlock struct {
 	HTTP       config.HTTPClientConfig `yaml:",inline"`
 }
 
-// postgresBlock names the server by one of three: the DSN itself, a file or
-// an environment variable that holds it.
-type postgresBlock struct {
+// dsnBlock names a server by one of three: the DSN itself, a file or an
+// environment variable that holds it.
+type dsnBlock struct {
 	DSN     config.Secret `yaml:"dsn"`
 	DSNFile string        `yaml:"dsn_file"`
 	DSNEnv  string        `yaml:"dsn_env"`
-	Hz      float64       `yaml:"hz"`
-	Explain *bool         `yaml:"explain"` // default true
+}
+
+type postgresBlock struct {
+	dsnBlock `yaml:",inline"`
+	Hz       float64 `yaml:"hz"`
+	Explain  *bool   `yaml:"explain"` // default true
 }
 
 // maxConfigBytes bounds the configuration file.
@@ -115,7 +120,7 @@ func yamlText(err error) string {
 func (c *configuration) resolve(dir string) {
 	c.Prometheus.HTTP.SetDirectory(dir)
 	c.Traces.HTTP.SetDirectory(dir)
-	paths := []*string{&c.Prometheus.SignalsDir, &c.Postgres.DSNFile, &c.Load}
+	paths := []*string{&c.Prometheus.SignalsDir, &c.Postgres.DSNFile, &c.PgBouncer.DSNFile, &c.Load}
 	for i := range c.Traces.Files {
 		paths = append(paths, &c.Traces.Files[i])
 	}
@@ -137,8 +142,18 @@ func (c *configuration) validate(path string) error {
 	return nil
 }
 
-// dsn finds the DSN where the block says it is.
-func (p *postgresBlock) dsn() (string, error) {
+// named reports whether the block names a server.
+func (p *dsnBlock) named() bool { return p.DSN != "" || p.DSNFile != "" || p.DSNEnv != "" }
+
+// override puts a DSN of the command line in the place of the block's.
+func (p *dsnBlock) override(dsn string) {
+	if dsn != "" {
+		*p = dsnBlock{DSN: config.Secret(dsn)}
+	}
+}
+
+// find gives the DSN from where the block says it is; source is for errors.
+func (p *dsnBlock) find(source string) (string, error) {
 	named := 0
 	for _, s := range []string{string(p.DSN), p.DSNFile, p.DSNEnv} {
 		if s != "" {
@@ -146,19 +161,19 @@ func (p *postgresBlock) dsn() (string, error) {
 		}
 	}
 	if named > 1 {
-		return "", errors.New("postgres: dsn, dsn_file and dsn_env exclude each other")
+		return "", errors.New(source + ": dsn, dsn_file and dsn_env exclude each other")
 	}
 	switch {
 	case p.DSNFile != "":
 		content, err := os.ReadFile(p.DSNFile)
 		if err != nil {
-			return "", fmt.Errorf("postgres: reading dsn_file: %w", err)
+			return "", fmt.Errorf("%s: reading dsn_file: %w", source, err)
 		}
 		return strings.TrimSpace(string(content)), nil
 	case p.DSNEnv != "":
 		v, ok := os.LookupEnv(p.DSNEnv)
 		if !ok {
-			return "", fmt.Errorf("postgres: the environment variable %s of dsn_env is not set", p.DSNEnv)
+			return "", fmt.Errorf("%s: the environment variable %s of dsn_env is not set", source, p.DSNEnv)
 		}
 		return v, nil
 	}

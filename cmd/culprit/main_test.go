@@ -124,6 +124,7 @@ func TestUsageErrors(t *testing.T) {
 		"bad prometheus URL": {"analyze --since 5m --prometheus ://" + canary, "prometheus"},
 		"bad traces URL":     {"analyze --since 5m --traces ftp://u:" + canary + "@h/", "trace store"},
 		"bad DSN":            {"analyze --since 5m --postgres postgres://u:" + canary + "@h:port/x", "postgres"},
+		"bad pooler DSN":     {"analyze --since 5m --pgbouncer postgres://u:" + canary + "@h:port/x", "pgbouncer"},
 		"no such config":     {"analyze --since 5m --config /no/such.yaml", "/no/such.yaml"},
 		"report of nothing":  {"report /no/such.json", "/no/such.json"},
 		"report of rubbish":  {"report " + file, file},
@@ -154,6 +155,7 @@ func TestConfiguration(t *testing.T) {
 		"two DSNs":          {"postgres:\n  dsn: postgres://u:" + canary + "@h/x\n  dsn_env: X\n", "exclude each other"},
 		"no such variable":  {"postgres:\n  dsn_env: CULPRIT_NO_SUCH_VARIABLE\n", "CULPRIT_NO_SUCH_VARIABLE"},
 		"no such DSN file":  {"postgres:\n  dsn_file: none.txt\n", "none.txt"},
+		"pooler's DSN file": {"pgbouncer:\n  dsn_file: none.txt\n", "pgbouncer: reading dsn_file"},
 		"no such rules":     {"load: x\nrules: [none]\n", "none"},
 		"DSN without sense": {"postgres:\n  dsn: 'host=h password=" + canary + " port=x'\n", "postgres"},
 	} {

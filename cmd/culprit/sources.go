@@ -4,7 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/prometheus/common/config"
 	"github.com/spf13/pflag"
 
 	"github.com/culprit-rca/culprit/collectors"
@@ -22,6 +21,7 @@ type sourceFlags struct {
 	tracesFiles []string
 	otlpListen  string
 	postgres    string
+	pgbouncer   string
 	load        string
 	timeout     time.Duration
 	settings    *configuration
@@ -33,6 +33,7 @@ func (s *sourceFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&s.traces, "traces", "", "URL of Jaeger, Tempo or Zipkin: http(s):// or grpc(s)://")
 	f.StringArrayVar(&s.tracesFiles, "traces-file", nil, "file of traces (OTLP, Jaeger, Zipkin); may be repeated")
 	f.StringVar(&s.postgres, "postgres", "", "DSN of PostgreSQL; keep the password in PGPASSWORD, a pass file or --config")
+	f.StringVar(&s.pgbouncer, "pgbouncer", "", "DSN of PgBouncer's console (database pgbouncer), looked at while a load runs")
 	f.StringVar(&s.load, "load", "", "result file of a load tool (k6 summary)")
 	f.DurationVar(&s.timeout, "timeout", collectors.DefaultTimeout, "longest time for one source")
 }
@@ -55,9 +56,8 @@ func (s *sourceFlags) resolve() error {
 	if len(s.tracesFiles) > 0 {
 		c.Traces.Files = s.tracesFiles
 	}
-	if s.postgres != "" {
-		c.Postgres.DSN, c.Postgres.DSNFile, c.Postgres.DSNEnv = config.Secret(s.postgres), "", ""
-	}
+	c.Postgres.override(s.postgres)
+	c.PgBouncer.override(s.pgbouncer)
 	s.settings = c
 	return nil
 }
@@ -72,7 +72,7 @@ func override(to *string, with string) {
 func (s *sourceFlags) named() bool {
 	c := s.settings
 	return c.Prometheus.URL != "" || c.Traces.URL != "" || len(c.Traces.Files) > 0 || c.Load != "" ||
-		c.Postgres.DSN != "" || c.Postgres.DSNFile != "" || c.Postgres.DSNEnv != ""
+		c.Postgres.named()
 }
 
 // tracesFilesAlone reports whether files of traces are the only sources: they
@@ -103,14 +103,7 @@ func (s *sourceFlags) collectors(progress collectors.Reporter, listen bool) ([]c
 		add(prometheus.New(prometheus.Config{URL: p.URL, HTTP: p.HTTP, Headers: p.Headers, SignalsDir: p.SignalsDir, MaxQueries: p.MaxQueries, Progress: progress}))
 	}
 	s.addTraces(add, progress, listen)
-	dsn, err := c.Postgres.dsn()
-	switch {
-	case err != nil:
-		errs = append(errs, err)
-	case dsn != "":
-		explain := c.Postgres.Explain == nil || *c.Postgres.Explain
-		add(postgres.New(postgres.Config{DSN: dsn, Hz: c.Postgres.Hz, Explain: explain, Progress: progress}))
-	}
+	s.addDatabases(add, progress)
 	if c.Load != "" {
 		add(loadtest.NewFile(c.Load), nil)
 	}
@@ -118,6 +111,23 @@ func (s *sourceFlags) collectors(progress collectors.Reporter, listen bool) ([]c
 		errs = append(errs, errNoSource)
 	}
 	return out, errors.Join(errs...)
+}
+
+func (s *sourceFlags) addDatabases(add func(collectors.Collector, error), progress collectors.Reporter) {
+	p := s.settings.Postgres
+	switch dsn, err := p.find("postgres"); {
+	case err != nil:
+		add(nil, err)
+	case dsn != "":
+		explain := p.Explain == nil || *p.Explain
+		add(postgres.New(postgres.Config{DSN: dsn, Hz: p.Hz, Explain: explain, Progress: progress}))
+	}
+	switch dsn, err := s.settings.PgBouncer.find("pgbouncer"); {
+	case err != nil:
+		add(nil, err)
+	case dsn != "":
+		add(postgres.NewPgBouncer(postgres.Config{DSN: dsn, Progress: progress}))
+	}
 }
 
 func (s *sourceFlags) addTraces(add func(collectors.Collector, error), progress collectors.Reporter, listen bool) {

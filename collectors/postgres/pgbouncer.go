@@ -35,6 +35,7 @@ type PgBouncer struct {
 var (
 	_ collectors.Collector = (*PgBouncer)(nil)
 	_ collectors.Beginner  = (*PgBouncer)(nil)
+	_ collectors.Checker   = (*PgBouncer)(nil)
 )
 
 const (
@@ -64,6 +65,20 @@ func (b *PgBouncer) Name() string { return sourceBouncer }
 // Provides lists what Collect may bring.
 func (b *PgBouncer) Provides() []evidence.Kind {
 	return []evidence.Kind{evidence.PoolUsed, evidence.PoolIdle, evidence.PoolPending, evidence.PoolMax, evidence.PoolWaitTime, evidence.PoolAcquires}
+}
+
+// Check looks once and says which pools there are.
+func (b *PgBouncer) Check(ctx context.Context) (collectors.Preflight, error) {
+	defer b.session.close()
+	if err := b.look(ctx); err != nil {
+		return collectors.Preflight{}, fmt.Errorf("pgbouncer %s: %w", b.target, b.session.plain(err))
+	}
+	p := collectors.Preflight{Source: evidence.Source{Name: sourceBouncer, Status: evidence.StatusOK, Target: b.target, Version: b.version, Protocol: "postgresql"}}
+	pools := b.samples[len(b.samples)-1].pools
+	for _, db := range slices.Sorted(maps.Keys(pools)) {
+		p.Lines = append(p.Lines, fmt.Sprintf("pool of %s: at most %.0f connections, %.0f in use, %.0f clients waiting", db, pools[db].most, pools[db].used, pools[db].pending))
+	}
+	return p, nil
 }
 
 // bouncerSample is one look at all pools, by database over its users.
