@@ -70,7 +70,7 @@ func TestRepeatedCallsAreCutWithTheirGaps(t *testing.T) {
 		want  float64 // ms
 	}{
 		// 10 calls of 5 ms and 9 gaps of 1 ms: one call remains.
-		"gaps":          {"0-100 shop server GET /list\n" + loop(10, 5, 5, 1, lookupLine), 100 - 9*6},
+		"gaps": {"0-100 shop server GET /list\n" + loop(10, 5, 5, 1, lookupLine), 100 - 9*6},
 		// One call takes a typical 5 ms and a tenth of it for each further row; 20 ms were chance.
 		"a long one": {"0-100 shop server GET /list\n" + loop(9, 5, 5, 1, lookupLine) + strings.NewReplacer("$from", "59", "$to", "79").Replace(lookupLine), 100 - 9*6 - 10.5},
 		// Of a gap of 9 ms no more than the call's own 5 count as its overhead.
