@@ -25,6 +25,7 @@ func All() []Analyzer {
 		cpuThrottling,
 		poolSaturation,
 		cacheRatio,
+		attributeContrast,
 		missingIndex,
 		indexContention,
 		databaseWaits,
