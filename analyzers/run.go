@@ -27,6 +27,22 @@ func All() []Analyzer {
 		cacheRatio,
 		missingIndex,
 		indexContention,
+		cpuSaturation,
+		gcPressure,
+		memoryPressure,
+		memoryLeak,
+		workerSaturation,
+		connectionLimit,
+		ioSaturation,
+		queueBacklog,
+		autoscalingLag,
+		podDisruption,
+		loadImbalance,
+		rateLimiting,
+		dnsLatency,
+		netStack,
+		loadGenerator,
+		oversized,
 	}
 }
 

@@ -52,12 +52,13 @@ func reportThrottling(p *Pass, e evidence.Entity, s *evidence.Series, times []in
 		Charts: []Chart{{Title: "Throttled periods", Unit: "1", Lines: []Line{{Name: e.Resource, Times: times, Values: values}}}}}
 	f.Facts = throttlingFacts(p, e)
 	if e.Service != "" {
-		ex := excessOf(p, e.Service, times, values)
+		ex := excessOf(p, spansOf(e.Service), presence{times: times, values: values, full: fullyThrottled})
 		f.Impact, f.Victims = p.predictWorst(func(t *Trace) bool { return t.hasService(e.Service) }, ex.cuts)
 		f.Impact, f.Victims = p.orRough(f.Impact, f.Victims, e.Service, p.aboveBaseline(e.Service), "p95 above that of the low-load stage")
 		if len(ex.need) > 0 {
-			p.Report(Finding{Kind: FindSelfTimeExcess, Entity: e, Value: ex.share(p), Unit: "1",
-				Text: fmt.Sprintf("%.0f %% of the time that %s spends in its own code, while throttled, is beyond what the same spans need when not stalled", ex.share(p)*100, e.Service)})
+			share := ex.share(p, e.Service)
+			p.Report(Finding{Kind: FindSelfTimeExcess, Entity: e, Value: share, Unit: "1",
+				Text: fmt.Sprintf("%.0f %% of the time that %s spends in its own code, while throttled, is beyond what the same spans need when not stalled", share*100, e.Service)})
 		}
 		r := p.latencyCorrelation(e.Service, times, values)
 		p.Report(Finding{Kind: FindThrottledOverlap, Entity: e, Value: math.Max(r, 0), Unit: "1", Refs: refs,
@@ -90,94 +91,12 @@ func throttlingFacts(p *Pass, e evidence.Entity) map[string]string {
 	return f
 }
 
-// excess holds what each kind of span of a service needs when not stalled.
-type excess struct {
-	service string
-	need    map[string]float64 // by span fingerprint: own time in ns without stalls
-	times   []int64
-	ratios  []float64
-}
-
-// excessOf takes the fastest tenth of each span's own time as its need: those
-// requests met no stall. A service stalled in every request has no such
-// tenth, so that the prediction is then too small, never too large.
-func excessOf(p *Pass, service string, times []int64, ratios []float64) *excess {
-	own := map[string][]float64{}
-	for _, t := range p.Facts.Traces {
-		calls := t.callsInto(service)
-		for i := range t.Spans {
-			if t.Spans[i].Service == service || calls[i] {
-				k := spanFingerprint(&t.Spans[i])
-				own[k] = append(own[k], float64(t.SelfTime(int32(i))))
-			}
-		}
-	}
-	ex := &excess{service: service, need: map[string]float64{}, times: times, ratios: ratios}
-	for k, v := range own {
-		if len(v) >= 10 {
-			ex.need[k] = quantile(v, 0.1)
-		}
-	}
-	return ex
-}
-
-// spanFingerprint groups spans that do the same.
-func spanFingerprint(s *evidence.Span) string {
-	return strconv.Itoa(int(s.Kind)) + "\x00" + s.Service + "\x00" + s.Name + "\x00" + s.Attr(evidence.AttrDBKey)
-}
-
-// cuts takes a span's own time beyond its need, to the degree that the
-// container was throttled when the request ran.
-func (ex *excess) cuts(t *Trace) Cuts {
-	c := t.NewCuts()
-	calls := t.callsInto(ex.service)
-	for i := range t.Spans {
-		if t.Spans[i].Service != ex.service && !calls[i] {
-			continue
-		}
-		need, ok := ex.need[spanFingerprint(&t.Spans[i])]
-		if !ok {
-			continue
-		}
-		throttled := clamp01(valueAt(ex.times, ex.ratios, t.Spans[i].Start/1e6) / fullyThrottled)
-		over := float64(t.SelfTime(int32(i))) - need
-		t.CutSelf(c, int32(i), int64(math.Max(0, over)*throttled))
-	}
-	return c
-}
-
-// callsInto marks the client spans that have a server span of a service below:
-// they too wait for its CPU, until it accepts the call.
-func (t *Trace) callsInto(service string) []bool {
-	calls := make([]bool, len(t.Spans))
-	for i := range t.Spans {
-		if parent := t.Parent[i]; parent >= 0 && t.Spans[i].Service == service && t.Spans[parent].Kind == evidence.KindClient {
-			calls[parent] = true
-		}
-	}
-	return calls
-}
-
-// share of the service's own time in all traces that the cuts take.
-func (ex *excess) share(p *Pass) float64 {
-	var cut, own float64
-	for _, t := range p.Facts.Traces {
-		c := ex.cuts(t)
-		for i := range t.Spans {
-			if t.Spans[i].Service == ex.service {
-				cut, own = cut+float64(c[i]), own+float64(t.SelfTime(int32(i)))
-			}
-		}
-	}
-	return per(cut, own)
-}
-
 // aboveBaseline is how far the slowest operation of a service lies above its
 // baseline, in s; 0 where there is none.
 func (p *Pass) aboveBaseline(service string) float64 {
 	most := 0.0
 	for i := range p.Facts.Symptoms {
-		if s := &p.Facts.Symptoms[i]; s.Entity.Service == service && s.BaselineP95 > 0 {
+		if s := &p.Facts.Symptoms[i]; (service == "" || s.Entity.Service == service) && s.BaselineP95 > 0 {
 			most = max(most, s.P95-s.BaselineP95)
 		}
 	}

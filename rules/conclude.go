@@ -27,6 +27,9 @@ func (j *Judgement) conclude(b *evidence.Bundle, r *analyzers.Result) {
 		j.Headline = fmt.Sprintf("Only %.0f requests lie in the window: too few for a percentile. Run more load, or widen the window.", requests)
 	case len(r.Facts.Slow) > 0:
 		j.Status, j.Headline = Inconclusive, unexplained(r.Facts.Slow[0], j.Leads)
+	case len(j.Flaws) > 0:
+		j.Status = RunUnusable
+		j.Headline = fmt.Sprintf("Nothing was slow, but the system was not loaded as planned: %s.", j.Flaws[0].Finding.Text)
 	default:
 		j.Status, j.Headline = NoProblem, healthy(r.Facts)
 	}

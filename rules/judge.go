@@ -28,6 +28,9 @@ const (
 	// noImpactCap caps a score whose gain could not be measured: the
 	// mechanism is there, that it hurts is not shown.
 	noImpactCap = 0.45
+	// flawedRunCap caps the score of every cause of a flawed run: what was not
+	// sent was not slow, and might have shown another cause.
+	flawedRunCap = 0.8
 )
 
 // Judge weighs every rule against every subject its finding names, and ranks
@@ -44,6 +47,7 @@ func (c *Catalogue) Judge(b *evidence.Bundle, r *analyzers.Result) *Judgement {
 			}
 		}
 	}
+	j.weaken(believed)
 	slices.SortStableFunc(believed, compareHypotheses)
 	j.Causes = nest(believed)
 	j.sortRest()
@@ -57,6 +61,10 @@ func (j *Judgement) consider(rule *Rule, f *analyzers.Finding, r *analyzers.Resu
 	h := &Hypothesis{Rule: rule, Subject: f.Entity, Impact: f.Impact, Finding: f, Victims: f.Victims, Fingerprint: fingerprint(rule.ID, f.Entity)}
 	h.fillTexts()
 	reason := h.weigh(r)
+	if reason == "" && rule.As != AsCause {
+		j.file(h)
+		return nil
+	}
 	if reason == "" {
 		reason = h.gainReason(r)
 	}
@@ -65,12 +73,34 @@ func (j *Judgement) consider(rule *Rule, f *analyzers.Finding, r *analyzers.Resu
 	}
 	j.Rejected = append(j.Rejected, Rejected{Rule: rule.ID, Subject: h.Subject, Reason: reason})
 	switch {
+	case rule.As != AsCause: // what is no cause is no lead either
 	case h.Score >= minScore && h.Impact != nil:
 		j.Housekeeping = append(j.Housekeeping, h)
 	case h.Score >= minScore/2:
 		j.Leads = append(j.Leads, h)
 	}
 	return nil
+}
+
+// file puts a hypothesis that is believed and is no cause where it belongs.
+func (j *Judgement) file(h *Hypothesis) {
+	if h.Rule.As == AsHousekeeping {
+		j.Housekeeping = append(j.Housekeeping, h)
+		return
+	}
+	j.Flaws = append(j.Flaws, h)
+	j.Notes = append(j.Notes, fmt.Sprintf("%s: %s. No score is above %.1f.", h.Rule.Title, h.Finding.Text, flawedRunCap))
+	j.Notes = append(j.Notes, h.Remedy...)
+}
+
+// weaken caps the scores of causes found in a flawed run.
+func (j *Judgement) weaken(believed []*Hypothesis) {
+	if len(j.Flaws) == 0 {
+		return
+	}
+	for _, h := range believed {
+		h.Score = min(h.Score, flawedRunCap)
+	}
 }
 
 func (h *Hypothesis) fillTexts() {
@@ -98,12 +128,12 @@ func (h *Hypothesis) weigh(r *analyzers.Result) string {
 	}
 	support := h.weighSupport(r)
 	h.Score = needed * (0.5 + 0.5*support) * h.weighAgainst(r)
-	if h.Impact == nil {
+	if h.Impact == nil && h.Rule.As == AsCause {
 		h.Score = min(h.Score, noImpactCap)
 	}
 	if reason == "" && h.Score < minScore {
 		reason = fmt.Sprintf("the evidence weighs %.2f, a cause needs %.2f", h.Score, minScore)
-		if h.Impact == nil {
+		if h.Impact == nil && h.Rule.As == AsCause {
 			reason += "; no request was seen to wait for it"
 		}
 	}

@@ -137,6 +137,9 @@ func (r *Rule) validate() error {
 	if len(r.When) == 0 {
 		errs = append(errs, errors.New("when is empty: a cause needs a condition"))
 	}
+	if !slices.Contains([]As{AsCause, AsHousekeeping, AsRunFlaw}, r.As) {
+		errs = append(errs, fmt.Errorf("as %q is not one of housekeeping, run-flaw (a cause leaves it out)", r.As))
+	}
 	if len(r.Remedy) == 0 {
 		errs = append(errs, errors.New("remedy is empty"))
 	}

@@ -34,8 +34,21 @@ type Rule struct {
 	Verify   string         `yaml:"verify"`   // how to check, or disprove, that this is it
 	NotWhen  string         `yaml:"not-when"` // when not to apply the remedy
 	Links    []string       `yaml:"links"`
-	Off      bool           `yaml:"off"` // in a user's directory: remove the rule with this id
+	// As says what a rule that holds is: a cause (default), housekeeping (true,
+	// costs money or order, never time), or a flaw of the run, that weakens
+	// whatever else is concluded from it.
+	As  As   `yaml:"as"`
+	Off bool `yaml:"off"` // in a user's directory: remove the rule with this id
 }
+
+// As is what a rule that holds is taken for.
+type As string
+
+const (
+	AsCause        As = ""
+	AsHousekeeping As = "housekeeping"
+	AsRunFlaw      As = "run-flaw"
+)
 
 // Condition weighs one kind of finding: 0 at From, 1 at To, linear between.
 type Condition struct {
@@ -98,5 +111,6 @@ type Judgement struct {
 	Rejected     []Rejected
 	Leads        []*Hypothesis // best of the unconvincing, when nothing suffices
 	Housekeeping []*Hypothesis // true, ugly, and not what made the run slow
+	Flaws        []*Hypothesis // of the run itself: it says less than it seems to
 	Notes        []string      // what a user's rules replaced; what weakens the judgement
 }
