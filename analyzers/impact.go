@@ -121,13 +121,17 @@ func (p *Pass) orRough(i *Impact, hurt []evidence.Entity, service string, saved 
 
 // tracesWith are the traces of which any span matches, in their order.
 func (f *Facts) tracesWith(match func(*evidence.Span) bool) []*Trace {
+	return f.tracesWhere(func(t *Trace) bool {
+		return slices.ContainsFunc(t.Spans, func(s evidence.Span) bool { return match(&s) })
+	})
+}
+
+// tracesWhere are the traces that match, in their order.
+func (f *Facts) tracesWhere(match func(*Trace) bool) []*Trace {
 	var out []*Trace
 	for _, t := range f.Traces {
-		for i := range t.Spans {
-			if match(&t.Spans[i]) {
-				out = append(out, t)
-				break
-			}
+		if match(t) {
+			out = append(out, t)
 		}
 	}
 	return out

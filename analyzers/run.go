@@ -41,6 +41,22 @@ func All() []Analyzer {
 		statementFanout,
 		databaseEvents,
 		housekeeping,
+		cpuSaturation,
+		gcPressure,
+		memoryPressure,
+		memoryLeak,
+		workerSaturation,
+		connectionLimit,
+		ioSaturation,
+		queueBacklog,
+		autoscalingLag,
+		podDisruption,
+		loadImbalance,
+		rateLimiting,
+		dnsLatency,
+		netStack,
+		loadGenerator,
+		oversized,
 	}
 }
 

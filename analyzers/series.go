@@ -97,12 +97,12 @@ func (p *Pass) loadedMean(service string, times []int64, values []float64) float
 	return mean(picked)
 }
 
-// slowAt reports whether any operation of a service was slow at a time (Unix
-// ms).
+// slowAt reports whether any operation of a service, or of any where service
+// is "", was slow at a time (Unix ms).
 func (p *Pass) slowAt(service string, t int64) bool {
 	for i := range p.Facts.Symptoms {
 		s := &p.Facts.Symptoms[i]
-		if s.Entity.Service != service || s.Step == 0 || len(s.SlowBins) == 0 {
+		if service != "" && s.Entity.Service != service || s.Step == 0 || len(s.SlowBins) == 0 {
 			continue
 		}
 		if b := (t - s.Times[0]) / s.Step; t >= s.Times[0] && b < int64(len(s.SlowBins)) && s.SlowBins[b] {
@@ -113,12 +113,12 @@ func (p *Pass) slowAt(service string, t int64) bool {
 }
 
 // latencyCorrelation is the rank correlation of a series with the p95 of a
-// service's own operations, bin by bin; the strongest of its operations.
+// service's own operations (of any, where service is ""), bin by bin; the strongest of its operations.
 func (p *Pass) latencyCorrelation(service string, times []int64, values []float64) float64 {
 	best := 0.0
 	for i := range p.Facts.Symptoms {
 		s := &p.Facts.Symptoms[i]
-		if s.Entity.Service != service {
+		if service != "" && s.Entity.Service != service {
 			continue
 		}
 		var x, y []float64
@@ -130,4 +130,11 @@ func (p *Pass) latencyCorrelation(service string, times []int64, values []float6
 		best = max(best, spearman(x, y))
 	}
 	return best
+}
+
+// union of sorted entities, in order.
+func union(lists ...[]evidence.Entity) []evidence.Entity {
+	out := slices.Concat(lists...)
+	slices.SortFunc(out, evidence.Entity.Compare)
+	return slices.Compact(out)
 }

@@ -31,15 +31,15 @@ var serverConnections = Analyzer{
 func runServerConnections(p *Pass) error {
 	for i := range p.Bundle.Postgres {
 		pg := &p.Bundle.Postgres[i]
-		if limit := connectionLimit(pg); limit > 0 {
+		if limit := serverLimit(pg); limit > 0 {
 			reportConnections(p, pg, limit)
 		}
 	}
 	return nil
 }
 
-// connectionLimit is what roles without privileges may open, 0 if not known.
-func connectionLimit(pg *evidence.Postgres) float64 {
+// serverLimit is what roles without privileges may open, 0 if not known.
+func serverLimit(pg *evidence.Postgres) float64 {
 	number := func(name string) float64 {
 		v, _ := strconv.ParseFloat(pg.Server.Settings[name], 64) // absent in older versions: none reserved
 		return v

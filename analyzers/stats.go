@@ -3,6 +3,9 @@ package analyzers
 import (
 	"math"
 	"slices"
+	"strconv"
+	"strings"
+	"unicode"
 
 	"gonum.org/v1/gonum/stat"
 )
@@ -78,3 +81,23 @@ func per(a, b float64) float64 {
 
 // clamp01 keeps a strength within 0..1.
 func clamp01(x float64) float64 { return math.Max(0, math.Min(1, x)) }
+
+// decimals writes a number for people.
+func decimals(v float64, n int) string { return strconv.FormatFloat(v, 'f', n, 64) }
+
+// bytesText writes bytes for people, in powers of 1024.
+func bytesText(v float64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
+	i := 0
+	for ; v >= 1024 && i < len(units)-1; i++ {
+		v /= 1024
+	}
+	return decimals(v, min(i, 1)) + " " + units[i]
+}
+
+// containsWord reports whether text has a word, in any case; whatever is no
+// letter and no digit stands between words.
+func containsWord(text, word string) bool {
+	words := strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	return slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(w, word) })
+}

@@ -2,7 +2,6 @@ package analyzers
 
 import (
 	"fmt"
-	"iter"
 	"math"
 	"strconv"
 
@@ -53,11 +52,11 @@ func reportThrottling(p *Pass, e evidence.Entity, s *evidence.Series, times []in
 		Charts: []Chart{{Title: "Throttled periods", Unit: "1", Lines: []Line{{Name: e.Resource, Times: times, Values: values}}}}}
 	f.Facts = throttlingFacts(p, e)
 	if e.Service != "" {
-		ex := excessOf(p, e.Service, times, values)
-		f.Impact, f.Victims = p.predictWorst(ex.spans.traces, ex.cuts)
+		ex := excessOf(p, spansOf(e.Service), presence{times: times, values: values, full: fullyThrottled})
+		f.Impact, f.Victims = p.predictWorst(p.Facts.serviceSpans(e.Service).traces, ex.cuts)
 		f.Impact, f.Victims = p.orRough(f.Impact, f.Victims, e.Service, p.aboveBaseline(e.Service), "p95 above that of the low-load stage")
 		if len(ex.need) > 0 {
-			share := ex.share()
+			share := ex.share(p, e.Service)
 			p.Report(Finding{Kind: FindSelfTimeExcess, Entity: e, Value: share, Unit: "1",
 				Text: fmt.Sprintf("%.0f %% of the time that %s spends in its own code, while throttled, is beyond what the same spans need when not stalled", share*100, e.Service)})
 		}
@@ -92,94 +91,12 @@ func throttlingFacts(p *Pass, e evidence.Entity) map[string]string {
 	return f
 }
 
-// excess holds what each kind of span of a service needs when not stalled.
-type excess struct {
-	spans  *spanSet             // of the service
-	need   map[spanSort]float64 // own time in ns without stalls
-	times  []int64
-	ratios []float64
-}
-
-// excessOf takes the fastest tenth of each span's own time as its need: those
-// requests met no stall. A service stalled in every request has no such
-// tenth, so that the prediction is then too small, never too large.
-func excessOf(p *Pass, service string, times []int64, ratios []float64) *excess {
-	own := map[spanSort][]float64{}
-	spans := p.Facts.serviceSpans(service)
-	for k, t := range spans.traces {
-		for i := range t.withCallsInto(spans.at(k)) {
-			k := sortOf(&t.Spans[i])
-			own[k] = append(own[k], float64(t.SelfTime(i)))
-		}
-	}
-	ex := &excess{spans: spans, need: map[spanSort]float64{}, times: times, ratios: ratios}
-	for k, v := range own {
-		if len(v) >= 10 {
-			ex.need[k] = quantile(v, 0.1)
-		}
-	}
-	return ex
-}
-
-// spanSort groups spans that do the same.
-type spanSort struct {
-	kind                     evidence.SpanKind
-	service, name, statement string
-}
-
-func sortOf(s *evidence.Span) spanSort {
-	return spanSort{s.Kind, s.Service, s.Name, s.Attr(evidence.AttrDBKey)}
-}
-
-// cuts takes a span's own time beyond its need, to the degree that the
-// container was throttled when the request ran.
-func (ex *excess) cuts(t *Trace) Cuts {
-	c := t.NewCuts()
-	for i := range t.withCallsInto(ex.spans.of(t)) {
-		need, ok := ex.need[sortOf(&t.Spans[i])]
-		if !ok {
-			continue
-		}
-		throttled := clamp01(valueAt(ex.times, ex.ratios, t.Spans[i].Start/1e6) / fullyThrottled)
-		over := float64(t.SelfTime(i)) - need
-		t.CutSelf(c, i, int64(math.Max(0, over)*throttled))
-	}
-	return c
-}
-
-// withCallsInto yields the spans of a service and the client spans above them:
-// these too wait for its CPU, until it accepts the call.
-func (t *Trace) withCallsInto(service []int32) iter.Seq[int32] {
-	return func(yield func(int32) bool) {
-		for _, i := range service {
-			if p := t.Parent[i]; p >= 0 && t.Spans[p].Kind == evidence.KindClient && t.Spans[p].Service != t.Spans[i].Service && t.answer(p) == i && !yield(p) {
-				return
-			}
-			if !yield(i) {
-				return
-			}
-		}
-	}
-}
-
-// share of the service's own time in all traces that the cuts take.
-func (ex *excess) share() float64 {
-	var cut, own float64
-	for k, t := range ex.spans.traces {
-		c := ex.cuts(t)
-		for _, i := range ex.spans.at(k) {
-			cut, own = cut+float64(c[i]), own+float64(t.SelfTime(i))
-		}
-	}
-	return per(cut, own)
-}
-
 // aboveBaseline is how far the slowest operation of a service lies above its
 // baseline, in s; 0 where there is none.
 func (p *Pass) aboveBaseline(service string) float64 {
 	most := 0.0
 	for i := range p.Facts.Symptoms {
-		if s := &p.Facts.Symptoms[i]; s.Entity.Service == service && s.BaselineP95 > 0 {
+		if s := &p.Facts.Symptoms[i]; (service == "" || s.Entity.Service == service) && s.BaselineP95 > 0 {
 			most = max(most, s.P95-s.BaselineP95)
 		}
 	}

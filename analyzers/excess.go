@@ -1,0 +1,221 @@
+package analyzers
+
+import (
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+// presence is how strongly a mechanism was there over time: none at or below
+// none, in full from full on, linear between.
+type presence struct {
+	times      []int64 // Unix ms
+	values     []float64
+	none, full float64
+}
+
+// at a time (Unix ms), 0..1.
+func (pr *presence) at(ms int64) float64 {
+	return clamp01((valueAt(pr.times, pr.values, ms) - pr.none) / (pr.full - pr.none))
+}
+
+// stalled marks the spans of a trace that stand still while a mechanism is
+// present.
+type stalled func(*Trace) []bool
+
+// excess holds what each kind of span needs when a mechanism does not stall
+// it, and how much of what it took beyond is laid to the mechanism.
+type excess struct {
+	stalled stalled
+	presence
+	need map[string]float64 // by span fingerprint: own time in ns without stalls
+	most float64            // longest excess that is laid to the mechanism, in needs
+}
+
+// excessOf takes the fastest tenth of each span's own time as its need: those
+// requests met no stall. A service stalled in every request has no such
+// tenth, so that the prediction is then too small, never too large.
+func excessOf(p *Pass, who stalled, pr presence) *excess {
+	ex := &excess{stalled: who, presence: pr, need: map[string]float64{}, most: math.Inf(1)}
+	for k, v := range ex.ownTimes(p, func(*evidence.Span) bool { return true }) {
+		if len(v) >= 10 {
+			ex.need[k] = quantile(v, 0.1)
+		}
+	}
+	return ex
+}
+
+// ownTimes of the stalled spans, in ns, by fingerprint.
+func (ex *excess) ownTimes(p *Pass, when func(*evidence.Span) bool) map[string][]float64 {
+	own := map[string][]float64{}
+	for _, t := range p.Facts.Traces {
+		hit := ex.stalled(t)
+		for i := range t.Spans {
+			if s := &t.Spans[i]; hit[i] && when(s) {
+				k := spanFingerprint(s)
+				own[k] = append(own[k], float64(t.SelfTime(int32(i))))
+			}
+		}
+	}
+	return own
+}
+
+// spanFingerprint groups spans that do the same.
+func spanFingerprint(s *evidence.Span) string {
+	return strconv.Itoa(int(s.Kind)) + "\x00" + s.Service + "\x00" + s.Name + "\x00" + s.Attr(evidence.AttrDBKey)
+}
+
+// cuts takes a span's own time beyond its need, to the degree that the
+// mechanism was present when the request ran.
+func (ex *excess) cuts(t *Trace) Cuts {
+	c := t.NewCuts()
+	hit := ex.stalled(t)
+	for i := range t.Spans {
+		need, ok := ex.need[spanFingerprint(&t.Spans[i])]
+		if !hit[i] || !ok {
+			continue
+		}
+		over := math.Min(float64(t.SelfTime(int32(i)))-need, ex.most*need)
+		t.CutSelf(c, int32(i), int64(math.Max(0, over)*ex.at(t.Spans[i].Start/1e6)))
+	}
+	return c
+}
+
+// share of a service's own time in all traces that the cuts take.
+func (ex *excess) share(p *Pass, service string) float64 {
+	var cut, own float64
+	for _, t := range p.Facts.Traces {
+		c := ex.cuts(t)
+		for i := range t.Spans {
+			if t.Spans[i].Service == service {
+				cut, own = cut+float64(c[i]), own+float64(t.SelfTime(int32(i)))
+			}
+		}
+	}
+	return per(cut, own)
+}
+
+// touches reports whether a trace has a span that the mechanism stalls.
+func (ex *excess) touches(t *Trace) bool {
+	return slices.Contains(ex.stalled(t), true)
+}
+
+// spansOf a service, and the calls into it: they too wait for it, until it
+// accepts the call.
+func spansOf(service string) stalled {
+	return func(t *Trace) []bool {
+		hit := t.callsInto(service)
+		for i := range t.Spans {
+			hit[i] = hit[i] || t.Spans[i].Service == service
+		}
+		return hit
+	}
+}
+
+// spansOnInstance are the spans of one replica, and the calls into it.
+func spansOnInstance(service, instance string) stalled {
+	return func(t *Trace) []bool {
+		hit := make([]bool, len(t.Spans))
+		for i := range t.Spans {
+			if t.Spans[i].Service != service || t.Spans[i].Instance != instance {
+				continue
+			}
+			hit[i] = true
+			if up := t.Parent[i]; up >= 0 && t.Spans[up].Kind == evidence.KindClient {
+				hit[up] = true
+			}
+		}
+		return hit
+	}
+}
+
+// everySpan stands still: the whole node does.
+func everySpan(t *Trace) []bool {
+	hit := make([]bool, len(t.Spans))
+	for i := range hit {
+		hit[i] = true
+	}
+	return hit
+}
+
+// databaseCalls are the client spans of databases that are no cache.
+func databaseCalls(t *Trace) []bool {
+	hit := make([]bool, len(t.Spans))
+	for i := range t.Spans {
+		s := &t.Spans[i]
+		hit[i] = s.Kind == evidence.KindClient && s.Attr(evidence.AttrDBSystem) != "" && !isCacheSystem(s.Attr(evidence.AttrDBSystem))
+	}
+	return hit
+}
+
+// callsInto marks the client spans that have a server span of a service below:
+// they too wait for its CPU, until it accepts the call.
+func (t *Trace) callsInto(service string) []bool {
+	calls := make([]bool, len(t.Spans))
+	for i := range t.Spans {
+		if parent := t.Parent[i]; parent >= 0 && t.Spans[i].Service == service && t.Spans[parent].Kind == evidence.KindClient {
+			calls[parent] = true
+		}
+	}
+	return calls
+}
+
+const (
+	// quietSpans: so many spans of a kind, run while the mechanism was away,
+	// that their slowest tenth is known.
+	quietSpans = 20
+	// quietNeed: what nine tenths of the quiet ones keep within is no excess.
+	quietNeed = 0.9
+)
+
+// contrasted replaces the need of a kind of span by what nine tenths of its
+// spans keep within while the mechanism is away, where there are enough of
+// them: what is spread by nature is then no excess. It reports whether most
+// kinds have such a need; where they do not, the excess is an upper bound.
+func (ex *excess) contrasted(p *Pass) bool {
+	known := 0
+	quiet := ex.ownTimes(p, func(s *evidence.Span) bool { return ex.at(s.Start/1e6) == 0 })
+	for k := range ex.need {
+		if v := quiet[k]; len(v) >= quietSpans {
+			ex.need[k] = quantile(v, quietNeed)
+			known++
+		}
+	}
+	return 2*known > len(ex.need)
+}
+
+// common limits what is laid to the mechanism to the stretch that half of the
+// kinds of spans share. What stalls a whole machine stretches all that runs on
+// it alike; a wait of one kind of span, for a lock or a connection, is another
+// mechanism's.
+func (ex *excess) common(p *Pass) {
+	var stretch []float64
+	hit := ex.ownTimes(p, func(s *evidence.Span) bool { return ex.at(s.Start/1e6) >= 0.5 })
+	for k, need := range ex.need {
+		if v := hit[k]; len(v) >= 10 && need > 0 {
+			stretch = append(stretch, math.Max(0, quantile(v, 0.9)/need-1))
+		}
+	}
+	ex.most = 0
+	if len(stretch) > 0 {
+		ex.most = quantile(stretch, 0.5)
+	}
+}
+
+// spansAt are the spans of an entity's replica, where traces name their
+// instances as the metrics do, and else of its service; nil without a service.
+func (p *Pass) spansAt(e evidence.Entity) stalled {
+	if e.Service == "" {
+		return nil
+	}
+	for _, t := range p.Facts.Traces {
+		for i := range t.Spans {
+			if e.Instance != "" && t.Spans[i].Service == e.Service && t.Spans[i].Instance == e.Instance {
+				return spansOnInstance(e.Service, e.Instance)
+			}
+		}
+	}
+	return spansOf(e.Service)
+}

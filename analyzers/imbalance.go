@@ -1,0 +1,144 @@
+package analyzers
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+const (
+	FindImbalance Kind = "replica.slow"       // how many times longer a replica's own work takes than its fellows', p95
+	FindSkew      Kind = "replica.share"      // its requests / those of a fair share
+	FindReplicaOf Kind = "replica.slow.share" // share of the service's requests that it serves, 0..1
+	FindCPUSkew   Kind = "replica.cpu"        // its CPU / the median of its fellows'
+)
+
+const (
+	fewestReplicas = 3  // with two it cannot be told which is odd
+	fewestServed   = 20 // requests of a replica below which its p95 says nothing
+)
+
+// loadImbalance compares replicas of a service with each other: the same
+// operation in the same window, so that load and data are alike.
+var loadImbalance = Analyzer{
+	Name:  "load-imbalance",
+	Doc:   "Own time of each replica's server spans against the median of its fellows', and its share of the requests; the gain by giving its spans the pace of its fellows.",
+	Needs: []evidence.Kind{evidence.Spans},
+	Uses:  []evidence.Kind{evidence.CPUUsage},
+	Finds: []Kind{FindImbalance, FindSkew, FindReplicaOf, FindCPUSkew},
+	Run:   runImbalance,
+}
+
+// replica is what one instance of a service did.
+type replica struct {
+	instance string
+	own      []float64 // ns of own time a request
+	p95      float64
+}
+
+func runImbalance(p *Pass) error {
+	byService := map[string]map[string]*replica{}
+	for _, t := range p.Facts.Traces {
+		for i := range t.Spans {
+			s := &t.Spans[i]
+			if s.Kind != evidence.KindServer && s.Kind != evidence.KindConsumer || s.Instance == "" {
+				continue
+			}
+			if byService[s.Service] == nil {
+				byService[s.Service] = map[string]*replica{}
+			}
+			r := byService[s.Service][s.Instance]
+			if r == nil {
+				r = &replica{instance: s.Instance}
+				byService[s.Service][s.Instance] = r
+			}
+			r.own = append(r.own, float64(t.SelfTime(int32(i))))
+		}
+	}
+	services := make([]string, 0, len(byService))
+	for s := range byService {
+		services = append(services, s)
+	}
+	slices.Sort(services)
+	for _, s := range services {
+		p.compareReplicas(s, byService[s])
+	}
+	return nil
+}
+
+func (p *Pass) compareReplicas(service string, all map[string]*replica) {
+	var list []*replica
+	total := 0
+	for _, r := range all {
+		total += len(r.own)
+		if len(r.own) >= fewestServed {
+			r.p95 = quantile(r.own, 0.95)
+			list = append(list, r)
+		}
+	}
+	if len(list) < fewestReplicas {
+		return
+	}
+	slices.SortFunc(list, func(x, y *replica) int { return cmp.Compare(x.instance, y.instance) })
+	for i, r := range list {
+		fellows := slices.Concat(list[:i], list[i+1:])
+		p.reportReplica(service, r, fellows, total)
+	}
+}
+
+func (p *Pass) reportReplica(service string, r *replica, fellows []*replica, total int) {
+	var p95s []float64
+	for _, f := range fellows {
+		p95s = append(p95s, f.p95)
+	}
+	typical := quantile(p95s, 0.5)
+	ratio := per(r.p95, typical)
+	if ratio < 1.5 {
+		return
+	}
+	e := evidence.Entity{Service: service, Instance: r.instance}
+	share := float64(len(r.own)) / float64(total)
+	f := Finding{Kind: FindImbalance, Entity: e, Value: ratio, Unit: "1",
+		Text:  fmt.Sprintf("replica %s of %s takes %.1f times as long for its own work as its fellows (p95 %.0f ms against %.0f ms)", r.instance, service, ratio, r.p95/1e6, typical/1e6),
+		Facts: map[string]string{"service": service, "instance": r.instance, "share": percent(share), "now": decimals(r.p95/1e6, 0), "fellows": decimals(typical/1e6, 0)}}
+	pace := 1 / ratio
+	f.Impact, f.Victims = p.predictWorst(p.Facts.tracesWith(func(s *evidence.Span) bool { return s.Service == service && s.Instance == r.instance }), func(t *Trace) Cuts {
+		c := t.NewCuts()
+		for i, hit := range spansOnInstance(service, r.instance)(t) {
+			if hit && t.Spans[i].Service == service {
+				t.CutSelf(c, int32(i), int64(float64(t.SelfTime(int32(i)))*(1-pace)))
+			}
+		}
+		return c
+	})
+	p.Report(f)
+	fair := float64(len(r.own)) * float64(len(fellows)+1) / float64(total)
+	p.Report(Finding{Kind: FindReplicaOf, Entity: e, Value: share, Unit: "1", Text: fmt.Sprintf("it serves %s of the service's requests", percent(share))})
+	p.Report(Finding{Kind: FindSkew, Entity: e, Value: fair, Unit: "1", Text: fmt.Sprintf("it gets %.1f times a fair share of the requests", fair)})
+	p.reportCPUSkew(service, e)
+}
+
+// reportCPUSkew compares the CPU of replicas, where the metrics name them as
+// the traces do.
+func (p *Pass) reportCPUSkew(service string, e evidence.Entity) {
+	var fellows []float64
+	own, ok := 0.0, false
+	for _, o := range p.entitiesOf(evidence.CPUUsage) {
+		if o.Service != service {
+			continue
+		}
+		v, _ := meanOf(p.seriesOf(evidence.CPUUsage, exactly(o)))
+		if o.Instance == e.Instance {
+			own, ok = v, true
+		} else {
+			fellows = append(fellows, v)
+		}
+	}
+	if !ok || len(fellows) < fewestReplicas-1 {
+		return
+	}
+	ratio := per(own, quantile(fellows, 0.5))
+	p.Report(Finding{Kind: FindCPUSkew, Entity: e, Value: ratio, Unit: "1", Text: fmt.Sprintf("it uses %.1f times the CPU of its fellows", ratio)})
+}

@@ -1,0 +1,107 @@
+package analyzers
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+const (
+	FindQueue       Kind = "queue.backlog"   // s that the consumers would need for what waits at the end of the window
+	FindQueueGrowth Kind = "queue.growth"    // messages a second that the queue grows / consumed a second
+	FindQueueAge    Kind = "queue.age"       // s that the oldest message waits
+	FindQueueIdle   Kind = "queue.consumers" // consumers
+)
+
+// minBacklog messages below which a queue is only in use.
+const minBacklog = 20
+
+// queueBacklog measures queues that fill faster than they are emptied. The
+// slope and the time to drain decide, not the depth: a deep queue that shrinks
+// is on the mend. One to drain in less than 10 s is a buffer at work.
+var queueBacklog = Analyzer{
+	Name:  "queue-backlog",
+	Doc:   "Growth of each queue over the window and the time that its consumers would need for what waits; the gain where a symptom's own service consumes it.",
+	Needs: []evidence.Kind{evidence.QueueDepth},
+	Uses:  []evidence.Kind{evidence.QueueConsumed, evidence.QueuePublished, evidence.QueueAge, evidence.QueueConsumers, evidence.QueueUnacked, evidence.Spans},
+	Finds: []Kind{FindQueue, FindQueueGrowth, FindQueueAge, FindQueueIdle},
+	Run:   runQueues,
+}
+
+func runQueues(p *Pass) error {
+	for _, e := range p.entitiesOf(evidence.QueueDepth) {
+		w := p.witness(evidence.QueueDepth, exactly(e), witness{unit: "{message}"})
+		if w != nil && len(w.values) >= leakPoints {
+			p.reportQueue(e, w)
+		}
+	}
+	return nil
+}
+
+func (p *Pass) reportQueue(e evidence.Entity, w *witness) {
+	at, slope, _ := line(w.times, w.values)
+	end := at + slope*float64(w.times[len(w.times)-1]-w.times[0])/1000
+	consumed, counted := meanOf(p.seriesOf(evidence.QueueConsumed, exactly(e)))
+	if slope <= 0 || end < minBacklog {
+		return
+	}
+	wait, known := 0.0, counted && consumed > 0
+	if known {
+		wait = end / consumed
+	}
+	if _, ages := sumSeries(p.seriesOf(evidence.QueueAge, exactly(e))); len(ages) > 0 {
+		age := quantile(ages, 0.95)
+		p.Report(Finding{Kind: FindQueueAge, Entity: e, Value: age, Unit: "s", Text: fmt.Sprintf("the oldest message waited %.0f s", age)})
+		wait, known = math.Max(wait, age), true
+	}
+	if !known {
+		return // nobody counts what is taken out: how long a message waits cannot be told
+	}
+	f := Finding{Kind: FindQueue, Entity: e, Value: wait, Unit: "s", Refs: []evidence.Ref{w.ref()},
+		Text:   fmt.Sprintf("%s grew by %.1f messages a second to %.0f: a message waits %.0f s", e, slope, end, wait),
+		Facts:  map[string]string{"queue": consumerName(evidence.Entity{Resource: e.Resource, Instance: e.Service}), "growth": decimals(slope, 1), "wait": decimals(wait, 0), "consumed": decimals(consumed, 1)},
+		Charts: []Chart{{Title: "Messages that wait", Unit: "{message}", Lines: []Line{{Name: e.String(), Times: w.times, Values: w.values}}}}}
+	f.Impact, f.Victims = p.queueImpact(e, wait)
+	p.Report(f)
+	if counted {
+		p.Report(Finding{Kind: FindQueueGrowth, Entity: e, Value: per(slope, consumed), Unit: "1", Text: fmt.Sprintf("%.1f messages a second are consumed, %.1f more arrive", consumed, slope)})
+	}
+	if n, ok := meanOf(p.seriesOf(evidence.QueueConsumers, exactly(e))); ok {
+		p.Report(Finding{Kind: FindQueueIdle, Entity: e, Value: n, Unit: "{consumer}", Text: fmt.Sprintf("%.1f consumers took from it", n)})
+	}
+}
+
+// queueImpact takes the wait between producer and consumer out of the traces
+// that go through the queue: the destination names it.
+func (p *Pass) queueImpact(e evidence.Entity, wait float64) (*Impact, []evidence.Entity) {
+	ofQueue := func(s *evidence.Span) bool {
+		d := s.Attr(evidence.AttrMsgDest)
+		return s.Kind == evidence.KindConsumer && d != "" && (d == e.Resource || slices.Contains(strings.Fields(e.Resource), d))
+	}
+	cut := func(t *Trace) Cuts {
+		c := t.NewCuts()
+		for i := range t.Spans {
+			if up := t.Parent[i]; up >= 0 && ofQueue(&t.Spans[i]) {
+				gap := t.Spans[i].Start - t.gapStart(up, t.Spans[i].Start)
+				t.CutSelf(c, up, min(gap, int64(wait*1e9)))
+			}
+		}
+		return c
+	}
+	touches := func(t *Trace) bool {
+		for i := range t.Spans {
+			if ofQueue(&t.Spans[i]) {
+				return true
+			}
+		}
+		return false
+	}
+	i, hurt := p.predictWorst(p.Facts.tracesWhere(touches), cut)
+	if e.Service == "" {
+		return i, hurt
+	}
+	return p.orRough(i, hurt, e.Service, wait, "time to drain the queue")
+}

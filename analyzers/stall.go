@@ -1,0 +1,148 @@
+package analyzers
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+// witness is one metric that shows a mechanism: nothing at or below none, all
+// of it from full on. full below none means that less is worse.
+type witness struct {
+	finds      Kind
+	unit       string
+	series     []*evidence.Series
+	times      []int64
+	values     []float64
+	none, full float64
+	text       func(value float64) string
+	// support alone shows nothing: the mechanism is not measured by it.
+	support bool
+}
+
+// of reads a kind about an entity, its series added up; nil where there is none.
+func (p *Pass) witness(k evidence.Kind, match func(evidence.Entity) bool, w witness) *witness {
+	w.series = p.seriesOf(k, match)
+	if len(w.series) == 0 {
+		return nil
+	}
+	w.times, w.values = sumSeries(w.series)
+	if len(w.values) == 0 {
+		return nil
+	}
+	return &w
+}
+
+// over divides a witness by other series, point by point; points without a
+// divisor go. nil where none is left: absent is not zero.
+func (w *witness) over(divisors []*evidence.Series) *witness {
+	if w == nil || len(divisors) == 0 {
+		return nil
+	}
+	at, by := sumSeries(divisors)
+	out := *w
+	out.times, out.values = nil, nil
+	for i, t := range w.times {
+		if d := valueAt(at, by, t); d > 0 {
+			out.times, out.values = append(out.times, t), append(out.values, w.values[i]/d)
+		}
+	}
+	if len(out.values) == 0 {
+		return nil
+	}
+	return &out
+}
+
+func (w *witness) presence() presence {
+	return presence{times: w.times, values: w.values, none: w.none, full: w.full}
+}
+
+func (w *witness) ref() evidence.Ref {
+	return evidence.Ref{Source: "prometheus", Query: w.series[0].Query}
+}
+
+// stall is a mechanism that makes requests wait, as its witnesses show it.
+type stall struct {
+	finds     Kind // its value is how strongly it was present while requests were slow, 0..1
+	entity    evidence.Entity
+	service   string // whose latency it should move with; "" is any
+	witnesses []*witness
+	stalled   stalled // nil: what waits for it cannot be told
+	shared    bool    // all that runs there is stretched alike
+	text      func(strength float64) string
+	facts     map[string]string
+}
+
+// overlap is the finding of a mechanism that moves with the latency.
+func overlap(k Kind) Kind { return k + ".overlap" }
+
+// reportStall reports a mechanism that is present at all, with each of its
+// witnesses, how it moves with the latency, and what the requests that ran
+// while it was present would gain without it.
+func (p *Pass) reportStall(s stall) {
+	s.witnesses = slices.DeleteFunc(s.witnesses, func(w *witness) bool { return w == nil })
+	pr := s.presence()
+	if len(pr.times) == 0 {
+		return
+	}
+	strength := p.loadedMean(s.service, pr.times, pr.values)
+	if strength < 0.02 {
+		return
+	}
+	f := Finding{Kind: s.finds, Entity: s.entity, Value: strength, Unit: "1", Text: s.text(strength), Facts: s.facts}
+	for _, w := range s.witnesses {
+		value := p.loadedMean(s.service, w.times, w.values)
+		chart := Chart{Title: w.text(value), Unit: w.unit, Lines: []Line{{Name: s.entity.String(), Times: w.times, Values: w.values}}}
+		f.Refs, f.Charts = append(f.Refs, w.ref()), append(f.Charts, chart)
+		p.Report(Finding{Kind: w.finds, Entity: s.entity, Value: value, Unit: w.unit, Text: w.text(value), Refs: []evidence.Ref{w.ref()}})
+	}
+	f.Impact, f.Victims = p.stallImpact(s, pr)
+	p.Report(f)
+	r := p.latencyCorrelation(s.service, pr.times, pr.values)
+	p.Report(Finding{Kind: overlap(s.finds), Entity: s.entity, Value: math.Max(r, 0), Unit: "1", Refs: f.Refs,
+		Text: "it and the p95 of " + cmp.Or(s.service, "the operations") + " move together (rank correlation " + decimals(r, 2) + ")"})
+}
+
+// presence of a mechanism: the strongest of its witnesses at each time.
+func (s *stall) presence() presence {
+	out := presence{full: 1}
+	for _, w := range s.witnesses {
+		if !w.support {
+			out.times = append(out.times, w.times...)
+		}
+	}
+	slices.Sort(out.times)
+	out.times = slices.Compact(out.times)
+	out.values = make([]float64, len(out.times))
+	for _, w := range s.witnesses {
+		if w.support {
+			continue
+		}
+		pr := w.presence()
+		for i, t := range out.times {
+			out.values[i] = math.Max(out.values[i], pr.at(t))
+		}
+	}
+	return out
+}
+
+// stallImpact takes out of the traces what the stalled spans took beyond
+// their need while the mechanism was present. Without traces, what p95 rose
+// above its baseline is the most that can be gained.
+func (p *Pass) stallImpact(s stall, pr presence) (*Impact, []evidence.Entity) {
+	if s.stalled == nil {
+		return nil, nil
+	}
+	ex := excessOf(p, s.stalled, pr)
+	exact := ex.contrasted(p)
+	if s.shared {
+		ex.common(p)
+	}
+	i, hurt := p.predictWorst(p.Facts.tracesWhere(ex.touches), ex.cuts)
+	if i, hurt = p.orRough(i, hurt, s.service, p.aboveBaseline(s.service), "p95 above that of the low-load stage"); i != nil && (!exact || len(p.Facts.Traces) == 0) {
+		i.limit()
+	}
+	return i, hurt
+}

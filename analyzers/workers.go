@@ -1,0 +1,72 @@
+package analyzers
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+const (
+	FindWorkers         Kind = "workers.saturated" // how strongly a server lacked workers while it was slow, 0..1
+	FindWorkersUse      Kind = "workers.use"       // workers at work / workers there may be, 0..1
+	FindWorkersQueued   Kind = "workers.queued"    // tasks that wait, for each worker
+	FindWorkersRejected Kind = "workers.rejected"  // tasks refused a second
+	FindLoopLag         Kind = "eventloop.lag"     // s an event loop is late
+	FindLoopBusy        Kind = "eventloop.busy"    // share of time that it works, 0..1
+	FindFilesUse        Kind = "files.use"         // open file descriptors / allowed, 0..1
+)
+
+// workerSaturation measures pools of threads and processes, and event loops.
+// A busy pool is well used; only a full one whose tasks wait is a bottleneck.
+// Thresholds: 0.9 to 1 of the workers, an event loop 0.05 to 0.5 s late (the
+// public rules alert between 0.1 and 0.5), file descriptors 0.9 to 1.
+var workerSaturation = Analyzer{
+	Name:  "worker-saturation",
+	Doc:   "Workers at work against workers there may be, tasks that wait or are refused, and how late event loops run; the gain by bringing the calls into the service to what they take while workers are free.",
+	Uses:  []evidence.Kind{evidence.WorkersBusy, evidence.WorkersMax, evidence.WorkersQueued, evidence.WorkersRejected, evidence.EventLoopLag, evidence.EventLoopBusy, evidence.FDsOpen, evidence.FDsMax, evidence.Spans},
+	Finds: []Kind{FindWorkers, overlap(FindWorkers), FindWorkersUse, FindWorkersQueued, FindWorkersRejected, FindLoopLag, FindLoopBusy, FindFilesUse},
+	Run:   runWorkers,
+}
+
+func runWorkers(p *Pass) error {
+	for _, e := range union(p.entitiesOf(evidence.WorkersBusy), p.entitiesOf(evidence.WorkersQueued), p.entitiesOf(evidence.WorkersRejected), p.entitiesOf(evidence.EventLoopLag), p.entitiesOf(evidence.FDsMax)) {
+		p.reportStall(stall{finds: FindWorkers, entity: e, service: e.Service, stalled: p.spansAt(e), witnesses: p.workerWitnesses(e), facts: p.workerFacts(e),
+			text: func(float64) string { return fmt.Sprintf("%s had no worker free while it was slow", e) }})
+	}
+	return nil
+}
+
+func (p *Pass) workerWitnesses(e evidence.Entity) []*witness {
+	limit := p.seriesOf(evidence.WorkersMax, exactly(e))
+	return []*witness{
+		p.witness(evidence.WorkersBusy, exactly(e), witness{finds: FindWorkersUse, unit: "1", none: 0.9, full: 1,
+			text: func(v float64) string { return percent(v) + " of its workers were at work" }}).over(limit),
+		p.witness(evidence.WorkersQueued, exactly(e), witness{finds: FindWorkersQueued, unit: "1", none: 0.25, full: 2,
+			text: func(v float64) string { return decimals(v, 1) + " tasks waited for each worker" }}).over(limit),
+		p.witness(evidence.WorkersRejected, exactly(e), witness{finds: FindWorkersRejected, unit: "1/s", none: 0, full: 1,
+			text: func(v float64) string { return decimals(v, 1) + " tasks a second were refused" }}),
+		p.witness(evidence.EventLoopLag, exactly(e), witness{finds: FindLoopLag, unit: "s", none: 0.05, full: 0.3,
+			text: func(v float64) string { return "its event loop ran " + decimals(v*1000, 0) + " ms late" }}),
+		p.witness(evidence.EventLoopBusy, exactly(e), witness{finds: FindLoopBusy, unit: "1", support: true,
+			text: func(v float64) string { return "its event loop worked " + percent(v) + " of the time" }}),
+		p.witness(evidence.FDsOpen, exactly(e), witness{finds: FindFilesUse, unit: "1", none: 0.9, full: 1,
+			text: func(v float64) string { return percent(v) + " of the file descriptors it may have were open" }}).over(p.seriesOf(evidence.FDsMax, exactly(e))),
+	}
+}
+
+// workerFacts proposes what Little's law asks for: those at work and those
+// that wait were wanted together; half as many again keep the queue short.
+func (p *Pass) workerFacts(e evidence.Entity) map[string]string {
+	f := map[string]string{"service": e.Service, "pool": e.Resource}
+	limit, ok := meanOf(p.seriesOf(evidence.WorkersMax, exactly(e)))
+	if !ok || limit <= 0 {
+		return f
+	}
+	busy, _ := meanOf(p.seriesOf(evidence.WorkersBusy, exactly(e)))
+	times, values := sumSeries(p.seriesOf(evidence.WorkersQueued, exactly(e)))
+	queued := p.loadedMean(e.Service, times, values)
+	f["max"] = decimals(limit, 0)
+	f["proposed"] = decimals(math.Max(limit+1, math.Ceil(1.5*(busy+queued))), 0)
+	return f
+}
