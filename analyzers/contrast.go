@@ -71,11 +71,11 @@ func (f feature) compare(o feature) int {
 // contrast counts the requests that have a feature, among those that have the
 // attribute at all.
 type contrast struct {
-	feature           feature
-	slow, slowOf      int
-	others, othersOf  int
-	chance            float64 // p-value
-	slowWith          []*Trace
+	feature          feature
+	slow, slowOf     int
+	others, othersOf int
+	chance           float64 // p-value
+	slowWith         []*Trace
 }
 
 func (c *contrast) slowShare() float64   { return float64(c.slow) / float64(max(c.slowOf, 1)) }
@@ -224,7 +224,7 @@ func (c *contrast) finding(e evidence.Entity) Finding {
 	what := fmt.Sprintf("%s %s of %s", name, c.feature.value, c.feature.service)
 	e.Resource = what
 	return Finding{Kind: FindContrast, Entity: e, Value: c.slowShare(), Baseline: c.othersShare(), Unit: "1", Refs: typicalSlow(c.slowWith, 3),
-		Text: fmt.Sprintf("%s of the slow requests to %s involve %s, and %s of the others.", percent(c.slowShare()), e.Operation, shorten(what, 100), percent(c.othersShare())),
+		Text:  fmt.Sprintf("%s of the slow requests to %s involve %s, and %s of the others.", percent(c.slowShare()), e.Operation, shorten(what, 100), percent(c.othersShare())),
 		Facts: map[string]string{"attribute": name, "value": c.feature.value, "of": c.feature.service, "chance": fmt.Sprintf("%.2g", c.chance)}}
 }
 
