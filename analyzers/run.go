@@ -13,6 +13,8 @@ func All() []Analyzer {
 	return []Analyzer{
 		nPlusOne,
 		cachePath,
+		cacheStampede,
+		coldStart,
 		serialCalls,
 		chattyCalls,
 		retries,

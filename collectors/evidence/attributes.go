@@ -31,5 +31,6 @@ const (
 	AttrHost          = "host.name"
 	AttrPod           = "k8s.pod.name"
 	AttrNode          = "k8s.node.name"
+	AttrColdStart     = "faas.coldstart"
 	AttrParamsHash    = "culprit.params" // salted hash of the call's literals or parameters: equal means the same call again
 )

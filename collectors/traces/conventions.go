@@ -44,6 +44,7 @@ const (
 	slotHost
 	slotPod
 	slotNode
+	slotColdStart
 	slotInstance
 	slotService
 	slotKind
@@ -101,6 +102,7 @@ var conventions = ranked(map[slot][]string{
 	slotHost:          {"host.name", "hostname", "jaeger.hostname"},
 	slotPod:           {"k8s.pod.name"},
 	slotNode:          {"k8s.node.name"},
+	slotColdStart:     {"faas.coldstart"},
 	slotInstance:      {"service.instance.id"},
 	slotService:       {"service.name"},
 	slotKind:          {"span.kind"},
@@ -136,7 +138,7 @@ var kept = sortedSlots([]keptSlot{
 	{slotRPCSystem, evidence.AttrRPCSystem}, {slotRPCMethod, evidence.AttrRPCMethod},
 	{slotMsgSystem, evidence.AttrMsgSystem}, {slotMsgDest, evidence.AttrMsgDest}, {slotErrorType, evidence.AttrErrorType},
 	{slotCodeFunction, evidence.AttrCodeFunction}, {slotCodeFile, evidence.AttrCodeFile}, {slotCodeLine, evidence.AttrCodeLine},
-	{slotVersion, evidence.AttrVersion}, {slotHost, evidence.AttrHost}, {slotPod, evidence.AttrPod}, {slotNode, evidence.AttrNode},
+	{slotVersion, evidence.AttrVersion}, {slotHost, evidence.AttrHost}, {slotPod, evidence.AttrPod}, {slotNode, evidence.AttrNode}, {slotColdStart, evidence.AttrColdStart},
 	{slotParams, evidence.AttrParamsHash},
 })
 
