@@ -36,6 +36,7 @@ func runCPUSaturation(p *Pass) error {
 			who = p.spansOnNode(e.Resource)
 		}
 		p.reportStall(stall{finds: FindNodeSaturated, entity: e, stalled: who, shared: true, facts: p.nodeFacts(e, len(nodes) == 1),
+			idle: fmt.Sprintf("node %s had CPU to spare", e.Resource),
 			text: func(float64) string {
 				return fmt.Sprintf("node %s had no CPU to spare while requests were slow", e.Resource)
 			},

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	FindLeak       Kind = "memory.leak"        // growth over the window / limit, or / memory at its start without a limit
+	FindLeak       Kind = "memory.leak"        // growth over the window / limit, or / four times the memory at its start where there is none
 	FindLeakSteady Kind = "memory.leak.steady" // slope of the last quarter / slope of the whole
 	FindLeakFit    Kind = "memory.leak.fit"    // share of the variance that a straight line explains, 0..1
 	FindLeakLimit  Kind = "memory.leak.hours"  // h until the limit is reached at this rate
@@ -26,6 +26,7 @@ const (
 	leakTail    = 0.3
 	leakGrowth  = 0.05
 	leakNoLimit = 50 << 20
+	leakAssumed = 4   // limit assumed where there is none, in memory at the start
 	leakWarmUp  = 0.2 // first share of a run: caches and pools fill
 )
 
@@ -115,7 +116,7 @@ func (g *growth) leaks(limit float64, limited bool) bool {
 }
 
 func (p *Pass) reportLeak(e evidence.Entity, w *witness, g growth, limit float64) {
-	against := g.from
+	against := leakAssumed * g.from
 	if limit > 0 {
 		against = limit
 	}

@@ -73,6 +73,9 @@ type stall struct {
 	shared    bool    // all that runs there is stretched alike
 	text      func(strength float64) string
 	facts     map[string]string
+	// idle is the sentence where it was measured and was not there, for rules
+	// that its presence would contradict; "" says nothing.
+	idle string
 }
 
 // overlap is the finding of a mechanism that moves with the latency.
@@ -89,6 +92,9 @@ func (p *Pass) reportStall(s stall) {
 	}
 	strength := p.loadedMean(s.service, pr.times, pr.values)
 	if strength < 0.02 {
+		if s.idle != "" {
+			p.Report(Finding{Kind: s.finds, Entity: s.entity, Value: strength, Unit: "1", Text: s.idle})
+		}
 		return
 	}
 	f := Finding{Kind: s.finds, Entity: s.entity, Value: strength, Unit: "1", Text: s.text(strength), Facts: s.facts}

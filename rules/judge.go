@@ -42,7 +42,7 @@ func (c *Catalogue) Judge(b *evidence.Bundle, r *analyzers.Result) *Judgement {
 	var believed []*Hypothesis
 	for _, rule := range c.Rules {
 		for i := range r.Findings {
-			if f := &r.Findings[i]; f.Kind == rule.Subject {
+			if f := &r.Findings[i]; slices.Contains(rule.Subject, f.Kind) {
 				if h := j.consider(rule, f, r); h != nil {
 					believed = append(believed, h)
 				}
@@ -130,16 +130,7 @@ func (h *Hypothesis) facts() map[string]string {
 // weigh fills the account and the score; a reason when the rule's own
 // conditions or the score reject it.
 func (h *Hypothesis) weigh(r *analyzers.Result) string {
-	needed := 1.0
-	reason := ""
-	for _, c := range h.Rule.When {
-		e := evaluate(c, h, r, true)
-		h.Account = append(h.Account, e)
-		needed = min(needed, e.Strength)
-		if e.Strength == 0 && reason == "" {
-			reason = e.rejection()
-		}
-	}
+	needed, reason := h.weighNeeds(r)
 	support := h.weighSupport(r)
 	h.Score = needed * (0.5 + 0.5*support) * h.weighAgainst(r) * h.weighOnset(r)
 	if h.Impact == nil && h.Rule.As == AsCause {
@@ -152,6 +143,32 @@ func (h *Hypothesis) weigh(r *analyzers.Result) string {
 		}
 	}
 	return reason
+}
+
+// weighNeeds is the weakest of what a rule needs, 0..1, and why it is 0. Of a
+// group the strongest counts: different witnesses of one thing.
+func (h *Hypothesis) weighNeeds(r *analyzers.Result) (needed float64, reason string) {
+	best := map[string]Entry{}
+	var order []string
+	for i, c := range h.Rule.When {
+		e := evaluate(c, h, r, true)
+		h.Account = append(h.Account, e)
+		group := cmp.Or(c.Group, fmt.Sprint(i))
+		if b, seen := best[group]; !seen {
+			best[group], order = e, append(order, group)
+		} else if e.Strength > b.Strength || b.Verdict == Unknown {
+			best[group] = e
+		}
+	}
+	needed = 1
+	for _, group := range order {
+		e := best[group]
+		needed = min(needed, e.Strength)
+		if e.Strength == 0 && reason == "" {
+			reason = e.rejection()
+		}
+	}
+	return needed, reason
 }
 
 // weighSupport is the share, 0..1, of the weight in `for` that is borne out.

@@ -16,7 +16,7 @@ func impact(now, then float64) *analyzers.Impact {
 }
 
 func rule(id string, subject analyzers.Kind, explains ...string) *Rule {
-	return &Rule{ID: id, Title: id, Subject: subject, Explains: explains, Remedy: []string{"do {{.what}}"},
+	return &Rule{ID: id, Title: id, Subject: Subjects{subject}, Explains: explains, Remedy: []string{"do {{.what}}"},
 		When: []Condition{{Finding: subject, From: 1, To: 2}}}
 }
 

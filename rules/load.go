@@ -129,7 +129,7 @@ func (r *Rule) validate() error {
 		return nil
 	}
 	var errs []error
-	for _, need := range []struct{ name, value string }{{"id", r.ID}, {"title", r.Title}, {"doc", r.Doc}, {"subject", string(r.Subject)}, {"verify", r.Verify}, {"not-when", r.NotWhen}} {
+	for _, need := range []struct{ name, value string }{{"id", r.ID}, {"title", r.Title}, {"doc", r.Doc}, {"subject", r.Subject.String()}, {"verify", r.Verify}, {"not-when", r.NotWhen}} {
 		if need.value == "" {
 			errs = append(errs, fmt.Errorf("%s is missing", need.name))
 		}
@@ -144,8 +144,10 @@ func (r *Rule) validate() error {
 		errs = append(errs, errors.New("remedy is empty"))
 	}
 	known := knownFindings()
-	if !known[r.Subject] {
-		errs = append(errs, fmt.Errorf("subject: no analyzer finds %q", r.Subject))
+	for _, k := range r.Subject {
+		if !known[k] {
+			errs = append(errs, fmt.Errorf("subject: no analyzer finds %q", k))
+		}
 	}
 	for _, c := range slices.Concat(r.When, r.For, r.Against) {
 		errs = append(errs, c.validate(known))

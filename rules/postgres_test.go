@@ -56,7 +56,7 @@ func account(fill func(*evidence.Postgres)) evidence.Postgres {
 	return pg
 }
 
-func judged(t *testing.T, spans []evidence.Span, pg evidence.Postgres) (*Judgement, *analyzers.Result) {
+func judgedServer(t *testing.T, spans []evidence.Span, pg evidence.Postgres) (*Judgement, *analyzers.Result) {
 	t.Helper()
 	c, err := Load()
 	if err != nil {
@@ -193,7 +193,7 @@ func TestDatabaseCauses(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			j, r := judged(t, tt.spans, account(tt.sick))
+			j, r := judgedServer(t, tt.spans, account(tt.sick))
 			if len(j.Causes) == 0 || j.Causes[0].Rule.ID != tt.rule || j.Causes[0].Subject.Resource != tt.resource {
 				for _, f := range r.Findings {
 					t.Logf("%s %s = %g (%v): %s", f.Kind, f.Entity, f.Value, f.Impact, f.Text)
@@ -267,7 +267,7 @@ func TestDatabaseHealthy(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			j, _ := judged(t, tt.spans, account(tt.healthy))
+			j, _ := judgedServer(t, tt.spans, account(tt.healthy))
 			if len(j.Causes) > 0 {
 				t.Errorf("causes %s: %s", causes(j), j.Causes[0].Finding.Text)
 			}
@@ -300,7 +300,7 @@ func TestFanoutWithoutTraces(t *testing.T) {
 
 // What belongs to housekeeping is listed there and never ranked.
 func TestHousekeepingIsNoCause(t *testing.T) {
-	j, _ := judged(t, requests(40, 5000, part{"select n", "1", 2, 4, false}), account(func(pg *evidence.Postgres) {
+	j, _ := judgedServer(t, requests(40, 5000, part{"select n", "1", 2, 4, false}), account(func(pg *evidence.Postgres) {
 		pg.Tables = []evidence.PGTable{{Name: "log", Inserted: 1000, XIDAge: 1.5e9}}
 		pg.Indexes = []evidence.PGIndex{
 			{Table: "log", Name: "log_bad", Bytes: 1 << 30},

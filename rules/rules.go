@@ -4,6 +4,10 @@
 package rules
 
 import (
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
 	"github.com/culprit-rca/culprit/analyzers"
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
@@ -22,23 +26,46 @@ func (v Verdict) String() string { return [...]string{"unknown", "absent", "pres
 
 // Rule is one cause of the catalogue, as its YAML file says it.
 type Rule struct {
-	ID       string         `yaml:"id"`
-	Title    string         `yaml:"title"`   // "N+1: one call a row"
-	Doc      string         `yaml:"doc"`     // mechanism, in a few sentences
-	Subject  analyzers.Kind `yaml:"subject"` // the finding whose entities are candidates
-	When     []Condition    `yaml:"when"`    // all needed
-	For      []Condition    `yaml:"for"`
-	Against  []Condition    `yaml:"against"`
-	Explains []string       `yaml:"explains"` // rules whose causes may be victims of this one
-	Remedy   []string       `yaml:"remedy"`   // text/template over the subject's facts
-	Verify   string         `yaml:"verify"`   // how to check, or disprove, that this is it
-	NotWhen  string         `yaml:"not-when"` // when not to apply the remedy
-	Links    []string       `yaml:"links"`
+	ID       string      `yaml:"id"`
+	Title    string      `yaml:"title"`   // "N+1: one call a row"
+	Doc      string      `yaml:"doc"`     // mechanism, in a few sentences
+	Subject  Subjects    `yaml:"subject"` // the findings whose entities are candidates: one, or a list
+	When     []Condition `yaml:"when"`    // all needed; of a group one
+	For      []Condition `yaml:"for"`
+	Against  []Condition `yaml:"against"`
+	Explains []string    `yaml:"explains"` // rules whose causes may be victims of this one
+	Remedy   []string    `yaml:"remedy"`   // text/template over the subject's facts
+	Verify   string      `yaml:"verify"`   // how to check, or disprove, that this is it
+	NotWhen  string      `yaml:"not-when"` // when not to apply the remedy
+	Links    []string    `yaml:"links"`
 	// As says what a rule that holds is: a cause (default), housekeeping (true,
 	// costs money or order, never time), or a flaw of the run, that weakens
 	// whatever else is concluded from it.
 	As  As   `yaml:"as"`
 	Off bool `yaml:"off"` // in a user's directory: remove the rule with this id
+}
+
+// Subjects are kinds of findings that name the same thing, seen by different
+// witnesses.
+type Subjects []analyzers.Kind
+
+// UnmarshalYAML takes one kind or a list of them.
+func (s *Subjects) UnmarshalYAML(n *yaml.Node) error {
+	var one analyzers.Kind
+	if n.Decode(&one) == nil {
+		*s = Subjects{one}
+		return nil
+	}
+	return n.Decode((*[]analyzers.Kind)(s))
+}
+
+// String lists them.
+func (s Subjects) String() string {
+	names := make([]string, len(s))
+	for i, k := range s {
+		names[i] = string(k)
+	}
+	return strings.Join(names, ", ")
 }
 
 // As is what a rule that holds is taken for.

@@ -22,8 +22,8 @@ func TestTextsReadWell(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := regexp.MustCompile(`\.([a-z_]+)`)
-	optional := regexp.MustCompile(`\{\{if \.([a-z_]+)\}\}`)
+	named := regexp.MustCompile(`\.([a-z0-9_]+)`)
+	optional := regexp.MustCompile(`\{\{if \.([a-z0-9_]+)\}\}`)
 	for _, r := range c.Rules {
 		texts := strings.Join(append(r.Remedy, r.Verify, r.NotWhen), "\n")
 		all, fewest := map[string]string{}, map[string]string{}

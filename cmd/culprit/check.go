@@ -110,7 +110,7 @@ func missingFor(r *rules.Rule, visible map[evidence.Kind]bool) []string {
 	var best []string
 	found := false
 	for _, an := range analyzers.All() {
-		if !slices.Contains(an.Finds, r.Subject) {
+		if !slices.ContainsFunc(an.Finds, func(k analyzers.Kind) bool { return slices.Contains(r.Subject, k) }) {
 			continue
 		}
 		var missing []string

@@ -92,10 +92,10 @@ func conditionText(c rules.Condition) string {
 }
 
 // finders names the analyzers that report a finding.
-func finders(k analyzers.Kind) string {
+func finders(subject rules.Subjects) string {
 	var names []string
 	for _, an := range analyzers.All() {
-		if slices.Contains(an.Finds, k) {
+		if slices.ContainsFunc(an.Finds, func(k analyzers.Kind) bool { return slices.Contains(subject, k) }) {
 			names = append(names, an.Name)
 		}
 	}
