@@ -1,10 +1,12 @@
 package analyzers
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
@@ -40,7 +42,11 @@ const (
 var nPlusOneDetector = detector{
 	rule: "n-plus-one", finds: FindRepeatedCalls, unit: "1", find: repeatedCalls,
 	text: func(g *occurrences) string {
-		return fmt.Sprintf("%s makes the same call %.0f times, one after another, in %s of its requests: %s.", g.place.Operation, g.median, percent(g.share), g.brief())
+		text := fmt.Sprintf("%s makes the same call %.0f times, one after another, in %s of its requests: %s", g.place.Operation, g.median, percent(g.share), g.brief())
+		if with := g.example.facts["with"]; with != "" {
+			text += ", each time with " + with
+		}
+		return text + "."
 	},
 }
 
@@ -54,30 +60,97 @@ var nPlusOne = Analyzer{
 	Run:   nPlusOneDetector.analyze,
 }
 
-// repeatedCalls finds N+1 in one trace.
+// repeatedCalls finds N+1 in one trace. Callees that take turns are one loop
+// with one gain: told once, under the first statement that it asks, else the
+// first callee.
 func repeatedCalls(t *Trace) []pattern {
 	var found []pattern
-	for _, g := range t.groups {
-		if len(g.calls) < fewestRepeats {
+	for _, turn := range t.loops() {
+		first := turn[0]
+		if !t.matters(first.server, spansOf(turn)) {
 			continue
 		}
-		calls := t.withoutRetries(g.calls)
-		if len(calls) < fewestRepeats || t.serial(g.calls) < serialEnough || t.paginates(g) || !t.matters(g.server, g.calls) {
-			continue
-		}
-		found = append(found, t.repeatedPattern(g, len(calls)))
+		found = append(found, t.repeatedPattern(turn))
 	}
 	return found
 }
 
-func (t *Trace) repeatedPattern(g callGroup, n int) pattern {
+// loops are the callees that a request asks again and again in a row, those
+// together that take turns.
+func (t *Trace) loops() [][]callGroup {
+	var out [][]callGroup
+	for _, g := range t.groups {
+		if len(g.calls) < fewestRepeats || len(t.withoutRetries(g.calls)) < fewestRepeats || t.serial(g.calls) < serialEnough || t.paginates(g) {
+			continue
+		}
+		k := slices.IndexFunc(out, func(turn []callGroup) bool { return turn[0].server == g.server && t.takeTurns(turn[0].calls, g.calls) })
+		if k < 0 {
+			out = append(out, []callGroup{g})
+			continue
+		}
+		out[k] = append(out[k], g)
+	}
+	for _, turn := range out {
+		slices.SortStableFunc(turn, func(a, b callGroup) int { return cmp.Compare(t.asksDatabase(b), t.asksDatabase(a)) })
+	}
+	return out
+}
+
+// asksDatabase is 1 for statements and 0 for other calls.
+func (t *Trace) asksDatabase(g callGroup) int {
+	if isStatement(&t.Spans[g.calls[0]]) {
+		return 1
+	}
+	return 0
+}
+
+// takeTurns reports whether nearly every call of b lies between one of a and
+// the next, as in a loop that asks for both.
+func (t *Trace) takeTurns(a, b []int32) bool {
+	if n := min(len(a), len(b)); float64(max(len(a), len(b))-n) > (1-serialEnough)*float64(n) {
+		return false
+	}
+	turns, k, last := 0, 0, -1
+	for _, i := range b {
+		for k < len(a) && t.Spans[a[k]].Start < t.Spans[i].Start {
+			k++
+		}
+		if k != last {
+			turns++
+		}
+		last = k
+	}
+	return float64(turns) >= serialEnough*float64(len(b))
+}
+
+// spansOf all calls of some groups.
+func spansOf(groups []callGroup) []int32 {
+	var all []int32
+	for _, g := range groups {
+		all = append(all, g.calls...)
+	}
+	return all
+}
+
+func (t *Trace) repeatedPattern(turn []callGroup) pattern {
+	g := turn[0]
+	n := len(t.withoutRetries(g.calls))
 	facts := t.spanFacts(g.calls[0])
 	facts["calls"] = strconv.Itoa(n)
 	if t.identical(g.calls) {
 		facts["duplicate"] = "true"
 	}
-	return pattern{server: g.server, to: g.to, spans: g.calls, value: float64(n), facts: facts,
-		cut: func(c Cuts) { t.cutRepeats(c, g.calls) }}
+	if len(turn) > 1 {
+		others := make([]string, 0, len(turn)-1)
+		for _, o := range turn[1:] {
+			others = append(others, shorten(o.to.String(), 100))
+		}
+		facts["with"] = strings.Join(others, "; ")
+	}
+	spans := spansOf(turn)
+	slices.SortFunc(spans, t.compareStart)
+	return pattern{server: g.server, to: g.to, spans: spans, value: float64(n), facts: facts,
+		cut: func(c Cuts) { t.cutRepeats(c, turn) }}
 }
 
 // withoutRetries leaves out calls that repeat one that had failed just before.
@@ -122,29 +195,47 @@ func (t *Trace) matters(server int32, calls []int32) bool {
 // removes the others with what the caller spends between them. The longest is
 // left, but no longer than a typical one with the further rows: what made it
 // the longest of many is chance, which one call seldom meets.
-func (t *Trace) cutRepeats(c Cuts, calls []int32) {
-	keep, median := t.longest(calls), t.medianDuration(calls)
-	if whole := float64(median) * (1 + furtherRow*float64(len(calls)-1)); whole < float64(t.Spans[keep].Duration()) {
-		t.Shorten(c, keep, whole/float64(t.Spans[keep].Duration()))
-	}
-	allowed := max(median, itemWork)
-	between := map[int32][]stretch{} // by parent of the turns
-	for k, i := range calls {
-		body := t.bodyOf(calls, k)
-		if i != keep {
-			t.CutSubtree(c, i)
-			t.cutWrappers(c, i, body, allowed)
-		}
-		if k > 0 {
-			if last := t.bodyOf(calls, k-1); last != body && t.Parent[last] == t.Parent[body] {
-				between[t.Parent[body]] = append(between[t.Parent[body]], stretch{t.Spans[last].End, t.Spans[body].Start})
+func (t *Trace) cutRepeats(c Cuts, turn []callGroup) {
+	wrappers := map[int32]bool{}
+	allowed := int64(0)
+	for _, g := range turn {
+		overhead := max(t.medianDuration(g.calls), itemWork)
+		allowed += overhead
+		keep := t.keepOne(c, g.calls)
+		for k, i := range g.calls {
+			if i != keep {
+				t.CutSubtree(c, i)
+				t.cutWrappers(c, i, t.bodyOf(g.calls, k), overhead, wrappers)
 			}
+		}
+	}
+	t.cutBetween(c, turn[0].calls, allowed)
+}
+
+// cutBetween takes off what the caller spends from one turn of the loop to
+// the next, each time up to a limit.
+func (t *Trace) cutBetween(c Cuts, calls []int32, allowed int64) {
+	between := map[int32][]stretch{} // by parent of the turns
+	for k := 1; k < len(calls); k++ {
+		if last, body := t.bodyOf(calls, k-1), t.bodyOf(calls, k); last != body && t.Parent[last] == t.Parent[body] {
+			between[t.Parent[body]] = append(between[t.Parent[body]], stretch{t.Spans[last].End, t.Spans[body].Start})
 		}
 	}
 	for parent, gaps := range between {
 		t.CutSelf(c, parent, t.selfWithin(parent, gaps, allowed))
 		t.cutPlumbing(c, parent, gaps)
 	}
+}
+
+// keepOne shortens the longest of the calls to what one call for all of them
+// would take.
+func (t *Trace) keepOne(c Cuts, calls []int32) int32 {
+	keep := t.longest(calls)
+	took := float64(t.Spans[keep].Duration())
+	if whole := float64(t.medianDuration(calls)) * (1 + furtherRow*float64(len(calls)-1)); whole < took {
+		t.Shorten(c, keep, whole/took)
+	}
+	return keep
 }
 
 // bodyOf climbs from a call to the span that stands for one turn of the loop:
@@ -161,11 +252,15 @@ func (t *Trace) bodyOf(calls []int32, k int) int32 {
 	return i
 }
 
-// cutWrappers takes off what the spans around a call spend by themselves.
-func (t *Trace) cutWrappers(c Cuts, call, body int32, allowed int64) {
+// cutWrappers takes off what the spans around a call spend by themselves, of
+// each once.
+func (t *Trace) cutWrappers(c Cuts, call, body int32, allowed int64, done map[int32]bool) {
 	for i := call; i != body; {
 		i = t.Parent[i]
-		t.CutSelf(c, i, min(t.SelfTime(i), allowed))
+		if !done[i] {
+			done[i] = true
+			t.CutSelf(c, i, min(t.SelfTime(i), allowed))
+		}
 	}
 }
 

@@ -38,6 +38,7 @@ func TestRepeatedCallsInOneTrace(t *testing.T) {
 		"over a cache":                    {server + loop(10, 5, 5, 2, "  $from-$to shop client get | db.system.name=redis | db.query.text=get item:?"), 10},
 		"in a message's consumer":         {"0-100 shop consumer orders process\n" + loop(10, 5, 5, 1, lookupLine), 10},
 
+		"two loops in a row":        {server + loop(6, 5, 5, 1, lookupLine) + loop(6, 50, 5, 1, "  $from-$to shop client get | db.system.name=redis | db.query.text=get x:?"), -2},
 		"four lookups":              {server + loop(4, 5, 5, 1, lookupLine), 0},
 		"fast lookups":              {server + loop(10, 5, 0.2, 0.1, lookupLine), 0},
 		"different statements":      {server + loop(10, 5, 5, 1, "  $from-$to shop client query | db.system.name=postgresql | db.query.text=select $i from t"), 0},
@@ -55,6 +56,8 @@ func TestRepeatedCallsInOneTrace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			found := repeatedCalls(tellOne(t, c.trace))
 			switch {
+			case c.calls < 0 && len(found) != -c.calls:
+				t.Errorf("found %d loops, want %d", len(found), -c.calls)
 			case c.calls == 0 && len(found) > 0:
 				t.Errorf("found %v × %v", found[0].value, found[0].to)
 			case c.calls > 0 && (len(found) != 1 || found[0].value != float64(c.calls)):
@@ -77,6 +80,8 @@ func TestRepeatedCallsAreCutWithTheirGaps(t *testing.T) {
 		"work on items": {"0-200 shop server GET /list\n" + loop(10, 5, 5, 9, lookupLine), 200 - 9*10},
 		// A connection of 1 ms is acquired before each call, 1 ms after the last.
 		"plumbing": {"0-100 shop server GET /list\n" + loop(10, 5, 1, 6, "  $from-$to shop client pool.acquire | db.system.name=postgresql") + loop(10, 6, 5, 2, lookupLine), 100 - 9*7},
+		// Two calls a turn of 5 and 2 ms and 3 ms in between: told once, gained once.
+		"two a turn": {"0-200 shop server GET /list\n" + loop(10, 5, 5, 5, lookupLine) + loop(10, 11, 2, 8, "  $from-$to shop client get | db.system.name=redis | db.query.text=get x:?"), 200 - 9*10},
 		// The wrapper's own 1 ms on each side goes as well.
 		"wrappers": {"0-100 shop server GET /list\n" + wrapped(10), 100 - 9*8},
 	} {
