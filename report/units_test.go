@@ -1,6 +1,7 @@
 package report
 
 import (
+	"net/url"
 	"testing"
 	"time"
 
@@ -72,12 +73,21 @@ func TestLinksAreBuiltFromBasesAlone(t *testing.T) {
 	if want := "https://prom.example.org/p/graph?g0.end_input=2026-11-20+14%3A03%3A30&g0.expr=up%7Ba%3D%22b%22%7D%26x%3Dy%23z&g0.range_input=90s&g0.tab=0"; query != want {
 		t.Errorf("%q, want %q", query, want)
 	}
+	grafana := Links{Grafana: "https://grafana.example.org/", GrafanaSourceUID: "p1"}.checked().grafana(evidence.Ref{Source: "prometheus", Query: `up{a="b"}&x`}, w)
+	parsed, err := url.Parse(grafana)
+	if err != nil || parsed.Host != "grafana.example.org" || parsed.Path != "/explore" || parsed.Query().Get("schemaVersion") != "1" {
+		t.Fatalf("%q, %v", grafana, err)
+	}
+	const panes = `{"culprit":{"datasource":"p1","queries":[{"datasource":{"type":"prometheus","uid":"p1"},"expr":"up{a=\"b\"}\u0026x","refId":"A"}],"range":{"from":"1795183320000","to":"1795183410000"}}}`
+	if got := parsed.Query().Get("panes"); got != panes {
+		t.Errorf("panes %s, want %s", got, panes)
+	}
 	for _, base := range []string{"javascript:alert(1)", "ftp://x", "https://user:secret@x", "//x", "x"} {
-		l := Links{Prometheus: base, Traces: base}
+		l := Links{Prometheus: base, Traces: base, Grafana: base}
 		if l.Validate() == nil {
 			t.Errorf("%s is taken", base)
 		}
-		if c := l.checked(); c.trace("ab") != "" || c.query(evidence.Ref{Source: "prometheus", Query: "up"}, w) != "" {
+		if c := l.checked(); c.trace("ab") != "" || c.query(evidence.Ref{Source: "prometheus", Query: "up"}, w) != "" || c.grafana(evidence.Ref{Source: "prometheus", Query: "up"}, w) != "" {
 			t.Errorf("a link is made from %s", base)
 		}
 	}

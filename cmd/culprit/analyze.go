@@ -24,7 +24,7 @@ func (a *app) analyzeCommand() *cobra.Command {
 			if err := sources.resolve(); err != nil {
 				return usage(err)
 			}
-			if err := output.resolve(sources.settings.Rules...); err != nil {
+			if err := output.resolve(sources.settings); err != nil {
 				return usage(err)
 			}
 			if file == "" {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/common/config"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/culprit-rca/culprit/report"
 )
 
 // configuration is the strict YAML of --config: one block a source. HTTP
@@ -23,6 +25,19 @@ type configuration struct {
 	PgBouncer  dsnBlock        `yaml:"pgbouncer"`
 	Load       string          `yaml:"load"`  // result file of a load tool
 	Rules      []string        `yaml:"rules"` // directories of rules
+	Links      linksBlock      `yaml:"links"`
+}
+
+// linksBlock is where readers of a report reach their own tools.
+type linksBlock struct {
+	Prometheus        string `yaml:"prometheus"`
+	Traces            string `yaml:"traces"` // Jaeger
+	Grafana           string `yaml:"grafana"`
+	GrafanaDatasource string `yaml:"grafana_datasource"` // uid
+}
+
+func (l linksBlock) links() report.Links {
+	return report.Links{Prometheus: l.Prometheus, Traces: l.Traces, Grafana: l.Grafana, GrafanaSourceUID: l.GrafanaDatasource}
 }
 
 type prometheusBlock struct {

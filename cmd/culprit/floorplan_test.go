@@ -40,7 +40,7 @@ var floorPlan = map[string]room{
 	"analyzers":             {[]string{"collectors/evidence"}, []string{"gonum.org/"}},
 	"rules":                 {[]string{"analyzers", "collectors/evidence"}, []string{"go.yaml.in/yaml/"}},
 	"report":                {ours: []string{"rules", "analyzers", "collectors/evidence"}},
-	"cmd/culprit":           {[]string{"collectors", "collectors/evidence", "collectors/prometheus", "collectors/traces", "collectors/postgres", "collectors/loadtest", "collectors/bundle", "analyzers", "rules", "report"}, []string{"github.com/spf13/", "github.com/prometheus/common/", "go.yaml.in/yaml/"}},
+	"cmd/culprit":           {[]string{"collectors", "collectors/evidence", "collectors/prometheus", "collectors/traces", "collectors/postgres", "collectors/loadtest", "collectors/bundle", "analyzers", "rules", "report"}, []string{"github.com/spf13/", "github.com/prometheus/common/", "go.yaml.in/yaml/", "golang.org/x/sys/"}},
 }
 
 const (

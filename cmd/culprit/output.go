@@ -2,11 +2,11 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -28,6 +28,7 @@ type outputFlags struct {
 	rules  []string
 	failOn string
 	strict bool
+	looks  looksFlags
 
 	formats   []report.Output
 	gate      gate
@@ -36,6 +37,7 @@ type outputFlags struct {
 
 func (o *outputFlags) register(f *pflag.FlagSet) {
 	o.registerFormat(f)
+	o.looks.register(f)
 	f.StringArrayVar(&o.rules, "rules", nil, "directory of rules that add to or replace the built-in ones; may be repeated")
 	f.StringVar(&o.failOn, "fail-on", "", "exit 3 when a cause matches: any, rule=ID, score>=N, saved>=TIME, share>=N; several with commas, any one suffices")
 	f.BoolVar(&o.strict, "strict", false, "exit 4 when nothing can be concluded")
@@ -50,9 +52,12 @@ func (o *outputFlags) registerFormat(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.format, "format", nil, "formats: "+strings.Join(names, ", ")+" (default md; with -o md,html,json)")
 }
 
-// resolve checks everything before a long run begins. more are directories of
-// rules from the configuration, read before those of the flags.
-func (o *outputFlags) resolve(more ...string) (err error) {
+// resolve checks everything before a long run begins. The configuration's
+// directories of rules are read before those of the flags.
+func (o *outputFlags) resolve(c *configuration) (err error) {
+	if err := o.looks.resolve(c); err != nil {
+		return err
+	}
 	names := o.format
 	if len(names) == 0 {
 		names = []string{"md"}
@@ -73,7 +78,7 @@ func (o *outputFlags) resolve(more ...string) (err error) {
 	if o.gate, err = parseGate(o.failOn); err != nil {
 		return err
 	}
-	o.rules = append(more, o.rules...)
+	o.rules = append(slices.Clone(c.Rules), o.rules...)
 	if o.catalogue, err = rules.Load(o.rules...); err != nil {
 		return err
 	}
@@ -91,7 +96,8 @@ func (o *outputFlags) resolve(more ...string) (err error) {
 func (a *app) conclude(b *evidence.Bundle, o *outputFlags) error {
 	res := analyzers.Run(b)
 	j := o.catalogue.Judge(b, res)
-	r := report.Build(b, res, j, report.Options{Version: a.version, Command: o.command(), Links: linksOf(b)})
+	links := o.looks.linksFor(b)
+	r := report.Build(b, res, j, report.Options{Version: a.version, Command: o.command(links), Links: links, Zone: o.looks.zone})
 	if err := a.write(r, o); err != nil {
 		return err
 	}
@@ -105,36 +111,19 @@ func (a *app) conclude(b *evidence.Bundle, o *outputFlags) error {
 }
 
 // command gives the line that makes the report again from its evidence.
-func (o *outputFlags) command() string {
+func (o *outputFlags) command(links report.Links) string {
 	parts := []string{"culprit", "analyze", bundleName}
 	for _, dir := range o.rules {
-		parts = append(parts, "--rules", dir)
+		parts = append(parts, "--rules", shellWord(dir))
 	}
-	return strings.Join(parts, " ")
-}
-
-// linksOf links to the tools that were read, where they have a page to show.
-func linksOf(b *evidence.Bundle) report.Links {
-	var l report.Links
-	for _, s := range b.Sources {
-		if !strings.HasPrefix(s.Target, "http://") && !strings.HasPrefix(s.Target, "https://") {
-			continue
-		}
-		switch {
-		case s.Name == "prometheus":
-			l.Prometheus = cmp.Or(l.Prometheus, s.Target)
-		case s.Name == "traces" && strings.Contains(strings.ToLower(s.Protocol), "jaeger"):
-			l.Traces = cmp.Or(l.Traces, s.Target)
-		}
-	}
-	return l
+	return strings.Join(append(parts, o.looks.arguments(links)...), " ")
 }
 
 // write renders every format: one to stdout, or all into the directory.
 func (a *app) write(r *report.Report, o *outputFlags) error {
 	for _, f := range o.formats {
 		var buf bytes.Buffer
-		if err := f.Write(&buf, r); err != nil {
+		if err := f.Write(a.screen(&buf, o.dir == ""), r); err != nil {
 			return fmt.Errorf("rendering %s: %w", f.Name, err)
 		}
 		if o.dir == "" {

@@ -40,7 +40,7 @@ const redrawEvery = 100 * time.Millisecond
 
 func (a *app) newProgress() *progress {
 	live := isTerminal(a.stderr)
-	return &progress{out: a.stderr, live: live, colour: live && os.Getenv("NO_COLOR") == "", width: terminalWidth(), now: a.now, began: a.now()}
+	return &progress{out: a.stderr, live: live, colour: live && os.Getenv("NO_COLOR") == "", width: terminalWidth(a.stderr), now: a.now, began: a.now()}
 }
 
 // isTerminal holds for a character device that is not the null device, unless
@@ -58,10 +58,16 @@ func isTerminal(w io.Writer) bool {
 	return err != nil || !os.SameFile(info, null)
 }
 
-// terminalWidth believes COLUMNS, else the narrowest that is usual.
-func terminalWidth() int {
+// terminalWidth believes COLUMNS, then the terminal, else the narrowest that is
+// usual.
+func terminalWidth(w io.Writer) int {
 	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n >= 20 {
 		return n
+	}
+	if f, ok := w.(*os.File); ok {
+		if n := columnsOf(f); n >= 20 {
+			return n
+		}
 	}
 	return 80
 }

@@ -14,7 +14,7 @@ func (a *app) reportCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "report report.json --format html", Short: "Render a JSON report again in another format", Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if err := output.resolve(); err != nil {
+			if err := output.resolve(newConfiguration()); err != nil {
 				return usage(err)
 			}
 			f, err := os.Open(args[0])
@@ -26,9 +26,13 @@ func (a *app) reportCommand() *cobra.Command {
 			if err != nil {
 				return usage(fmt.Errorf("%s: %w", args[0], err))
 			}
+			if output.looks.zone != nil {
+				r.InZone(output.looks.zone)
+			}
 			return a.write(r, &output)
 		},
 	}
 	output.registerFormat(c.Flags())
+	output.looks.registerZone(c.Flags())
 	return c
 }

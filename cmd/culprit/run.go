@@ -42,7 +42,7 @@ The first interrupt ends the load and reports on what ran; the second kills.`,
 			if err := sources.resolve(); err != nil {
 				return usage(err)
 			}
-			if err := output.resolve(sources.settings.Rules...); err != nil {
+			if err := output.resolve(sources.settings); err != nil {
 				return usage(err)
 			}
 			return a.run(c.Context(), &sources, &output, settle, args)

@@ -9,6 +9,7 @@ import (
 
 // One trace of a recording explained: the segments partition the root.
 func TestExplainRecordedTraces(t *testing.T) {
+	recordedRuns(t)
 	o := culprit(t, "trace", "--bundle", filepath.Join(recorded, "n-plus-one", bundleName), "--format", "json")
 	if o.code != exitOK {
 		t.Fatalf("exit code %d: %s", o.code, o.stderr)
