@@ -37,10 +37,10 @@ type Impact struct {
 	Percentile float64         `json:"percentile"` // 0.95, 0.99
 	Now        float64         `json:"now_s"`
 	Then       float64         `json:"then_s"`
-	Low        float64         `json:"low_s"`  // of the saving
-	High       float64         `json:"high_s"` // of the saving
+	Low        float64         `json:"low_s"`             // of the saving
+	High       float64         `json:"high_s"`            // of the saving
 	AtMost     bool            `json:"at_most,omitempty"` // an upper bound: the request without the call, where the fix makes it faster at best
-	Method     string          `json:"method"` // "what-if on 312 traces", "pool wait from metrics"
+	Method     string          `json:"method"`            // "what-if on 312 traces", "pool wait from metrics"
 }
 
 // Saved is Now - Then.

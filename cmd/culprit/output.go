@@ -28,6 +28,8 @@ type outputFlags struct {
 	rules  []string
 	failOn string
 	strict bool
+	// baseline as it was named for an evidence file: it is not in there.
+	baseline string
 
 	formats   []report.Output
 	gate      gate
@@ -109,6 +111,9 @@ func (o *outputFlags) command() string {
 	parts := []string{"culprit", "analyze", bundleName}
 	for _, dir := range o.rules {
 		parts = append(parts, "--rules", dir)
+	}
+	if o.baseline != "" {
+		parts = append(parts, "--baseline", o.baseline)
 	}
 	return strings.Join(parts, " ")
 }
