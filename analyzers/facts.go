@@ -42,6 +42,7 @@ type Symptom struct {
 	SlowBins     []bool          `json:"slow_bins,omitempty"`
 	Onset        *Onset          `json:"onset,omitempty"` // when p95 rose, where it shows a step
 	Refs         []evidence.Ref  `json:"refs,omitempty"`
+	againstRun   bool            // BaselineP95 is of a run that was named as healthy
 }
 
 // What makes an operation slow where no objective was given. A user's
@@ -116,7 +117,9 @@ func symptomOfHistogram(b *evidence.Bundle, h *evidence.Histogram) Symptom {
 		v, _, _ := h.Quantile(0.95, from, to)
 		return v, sum(h.Counts(from, to))
 	})
-	s.baselineFromHistogram(b, h)
+	if !s.baselineFromRun(b) {
+		s.baselineFromHistogram(b, h)
+	}
 	s.judge()
 	return s
 }
@@ -176,7 +179,7 @@ func (s *Symptom) judge() {
 	case s.BaselineP95 > 0 && s.P95Low >= s.BaselineP95*degradedRatio*0.75 && s.P95 >= s.BaselineP95*degradedRatio && s.P95-s.BaselineP95 >= degradedFloor:
 		s.Slow = true
 		s.Why = fmt.Sprintf("p95 is %.1f times that of %s", s.P95/s.BaselineP95, s.BaselineNote)
-	case s.P95 >= objectiveP95:
+	case s.P95 >= objectiveP95 && !s.againstRun:
 		s.Slow = true
 		s.Why = "p95 is above 1 s, the objective assumed where none is given"
 	}
@@ -271,7 +274,9 @@ func symptomOfSpans(b *evidence.Bundle, e evidence.Entity, spans []*evidence.Spa
 		d := spanSeconds(spans, from, to)
 		return quantile(d, 0.95), float64(len(d))
 	})
-	s.baselineFromSpans(b, spans)
+	if !s.baselineFromRun(b) {
+		s.baselineFromSpans(b, spans)
+	}
 	s.judge()
 	return s
 }

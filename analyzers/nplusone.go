@@ -67,7 +67,7 @@ func repeatedCalls(t *Trace) []pattern {
 	var found []pattern
 	for _, turn := range t.loops() {
 		first := turn[0]
-		if !t.matters(first.server, spansOf(turn)) {
+		if !t.matters(first.server, spansOfTurn(turn)) {
 			continue
 		}
 		found = append(found, t.repeatedPattern(turn))
@@ -123,8 +123,8 @@ func (t *Trace) takeTurns(a, b []int32) bool {
 	return float64(turns) >= serialEnough*float64(len(b))
 }
 
-// spansOf all calls of some groups.
-func spansOf(groups []callGroup) []int32 {
+// spansOfTurn all calls of some groups.
+func spansOfTurn(groups []callGroup) []int32 {
 	var all []int32
 	for _, g := range groups {
 		all = append(all, g.calls...)
@@ -147,7 +147,7 @@ func (t *Trace) repeatedPattern(turn []callGroup) pattern {
 		}
 		facts["with"] = strings.Join(others, "; ")
 	}
-	spans := spansOf(turn)
+	spans := spansOfTurn(turn)
 	slices.SortFunc(spans, t.compareStart)
 	return pattern{server: g.server, to: g.to, spans: spans, value: float64(n), facts: facts,
 		cut: func(c Cuts) { t.cutRepeats(c, turn) }}

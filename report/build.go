@@ -51,9 +51,10 @@ func Build(b *evidence.Bundle, res *analyzers.Result, j *rules.Judgement, opts O
 		Notes:         slices.Concat(j.Notes, res.Notes),
 		Zone:          zone(opts.Zone, b.Window.Start),
 	}
-	if b.Baseline != nil {
-		w := utc(*b.Baseline)
-		r.Baseline = &w
+	if w := b.Baseline; w != nil {
+		r.Baseline = new(utc(*w))
+	} else if run := b.BaselineRun; run != nil {
+		r.Baseline = new(utc(run.Window))
 	}
 	r.Verdict = Verdict{Status: j.Status, Headline: cmp.Or(j.Headline, headline(j.Status, r))}
 	out := cleaned(*r)

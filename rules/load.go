@@ -80,6 +80,14 @@ func (c *Catalogue) read(dir fs.FS, where string) error {
 const maxRuleBytes = 1 << 20
 
 func readRule(dir fs.FS, name string) (*Rule, error) {
+	text, err := readBounded(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRule(text)
+}
+
+func readBounded(dir fs.FS, name string) ([]byte, error) {
 	f, err := dir.Open(name)
 	if err != nil {
 		return nil, err
@@ -92,7 +100,7 @@ func readRule(dir fs.FS, name string) (*Rule, error) {
 	if len(text) > maxRuleBytes {
 		return nil, fmt.Errorf("larger than %d bytes", maxRuleBytes)
 	}
-	return ParseRule(text)
+	return text, nil
 }
 
 // ParseRule reads one rule, strictly: an unknown key is an error, and so is a

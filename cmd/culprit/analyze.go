@@ -44,17 +44,18 @@ func (a *app) analyzeCommand() *cobra.Command {
 }
 
 func (a *app) analyzeFile(path string, window *windowFlags, output *outputFlags) error {
+	if err := window.baseline.resolve(); err != nil {
+		return usage(err)
+	}
 	b, err := bundle.ReadFile(path)
 	if err != nil {
 		return usage(err)
 	}
-	baseline, err := window.baselineIn(b.Window)
-	if err != nil {
+	if err := window.baseline.check(b.Window); err != nil {
 		return usage(err)
 	}
-	if baseline != nil {
-		b.Baseline = baseline
-	}
+	window.baseline.apply(b)
+	output.baseline = window.baseline.text
 	return a.conclude(b, output)
 }
 

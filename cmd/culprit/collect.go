@@ -42,6 +42,9 @@ func (a *app) collectPast(ctx context.Context, sources *sourceFlags, flags *wind
 	if err := sources.resolve(); err != nil {
 		return nil, usage(err)
 	}
+	if err := flags.baseline.resolve(); err != nil {
+		return nil, usage(err)
+	}
 	if !flags.given() && sources.tracesFilesAlone() {
 		return a.collectFiles(ctx, sources, flags)
 	}
@@ -49,13 +52,12 @@ func (a *app) collectPast(ctx context.Context, sources *sourceFlags, flags *wind
 	if err != nil {
 		return nil, usage(err)
 	}
-	baseline, err := flags.baselineIn(w)
-	if err != nil {
+	if err := flags.baseline.check(w); err != nil {
 		return nil, usage(err)
 	}
 	b, err := a.collectWindow(ctx, sources, w)
 	if b != nil {
-		b.Baseline = baseline
+		flags.baseline.apply(b)
 	}
 	return b, err
 }
@@ -67,11 +69,10 @@ func (a *app) collectFiles(ctx context.Context, sources *sourceFlags, flags *win
 		return nil, cmp.Or(err, failed(errors.New("the files hold no spans")))
 	}
 	b.Window = windowOfSpans(b.Spans)
-	baseline, wrong := flags.baselineIn(b.Window)
-	if wrong != nil {
-		return nil, usage(wrong)
+	if err := flags.baseline.check(b.Window); err != nil {
+		return nil, usage(err)
 	}
-	b.Baseline = baseline
+	flags.baseline.apply(b)
 	return b, err
 }
 

@@ -29,6 +29,8 @@ type outputFlags struct {
 	failOn string
 	strict bool
 	looks  looksFlags
+	// baseline as it was named for an evidence file: it is not in there.
+	baseline string
 
 	formats   []report.Output
 	gate      gate
@@ -115,6 +117,9 @@ func (o *outputFlags) command(links report.Links) string {
 	parts := []string{"culprit", "analyze", bundleName}
 	for _, dir := range o.rules {
 		parts = append(parts, "--rules", shellWord(dir))
+	}
+	if o.baseline != "" {
+		parts = append(parts, "--baseline", shellWord(o.baseline))
 	}
 	return strings.Join(append(parts, o.looks.arguments(links)...), " ")
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -45,8 +46,44 @@ func (a *app) rulesCommand() *cobra.Command {
 				return nil
 			})
 		}},
+		&cobra.Command{Use: "test DIR", Short: "Run the tests of rules in a directory: findings in, ranking out", Args: cobra.ExactArgs(1),
+			Long: `Run every test in the *.yaml files of a directory against the catalogue, with the
+directories of --rules in it. Exit code 1 when one fails. A test is data:
+
+  tests:
+  - name: forty calls of one shape
+    symptoms: [{service: front, operation: GET /list, p95: 0.8, slow: true}]
+    findings:
+    - {kind: calls.repeated, service: front, value: 40, impact: {now: 0.8, then: 0.2}}
+    - {kind: calls.repeated.recurrence, service: front, value: 0.9}
+    expect: {status: causes-found, causes: [{rule: n-plus-one, explains: []}], rejected: []}
+
+Times are in seconds. The list of causes is compared whole and in order.`,
+			RunE: func(_ *cobra.Command, args []string) error {
+				return a.withRules(dirs, func(c *rules.Catalogue) error { return a.testRules(c, args[0]) })
+			}},
 	)
 	return c
+}
+
+// testRules runs the tests of a directory and says of each that fails how.
+func (a *app) testRules(c *rules.Catalogue, dir string) error {
+	cases, err := rules.ReadCases(os.DirFS(dir))
+	if err != nil {
+		return usage(fmt.Errorf("tests in %s: %w", dir, err))
+	}
+	failed := 0
+	for _, t := range cases {
+		if err := t.Run(c); err != nil {
+			failed++
+			fmt.Fprintf(a.stdout, "FAIL %s: %s: %s\n", t.File, printable(t.Name), printable(strings.Join(strings.Split(err.Error(), "\n"), "; ")))
+		}
+	}
+	if failed > 0 {
+		return &exitError{exitFailed, fmt.Errorf("%d of %d tests failed", failed, len(cases))}
+	}
+	fmt.Fprintf(a.stdout, "ok: %d tests\n", len(cases))
+	return nil
 }
 
 func (a *app) withRules(dirs []string, f func(*rules.Catalogue) error) error {

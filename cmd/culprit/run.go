@@ -24,6 +24,7 @@ const defaultSettle = 5 * time.Second
 func (a *app) runCommand() *cobra.Command {
 	var sources sourceFlags
 	var output outputFlags
+	var baseline baselineFlag
 	var settle time.Duration
 	c := &cobra.Command{
 		Use: "run [sources] [-o DIR] -- COMMAND ARGS...", Short: "Watch the sources while a load command runs, then report",
@@ -45,18 +46,25 @@ The first interrupt ends the load and reports on what ran; the second kills.`,
 			if err := output.resolve(sources.settings); err != nil {
 				return usage(err)
 			}
-			return a.run(c.Context(), &sources, &output, settle, args)
+			if err := baseline.resolve(); err != nil {
+				return usage(err)
+			}
+			if baseline.part != nil {
+				return usage(errors.New("--baseline START/END lies ahead of the run: name the evidence file of an earlier run"))
+			}
+			return a.run(c.Context(), &sources, &output, &baseline, settle, args)
 		},
 	}
 	sources.register(c.Flags())
 	sources.registerListen(c.Flags())
+	baseline.registerRun(c.Flags())
 	output.register(c.Flags())
 	c.Flags().DurationVar(&settle, "settle", defaultSettle, "wait after the load, so that the last scrapes and spans arrive")
 	return c
 }
 
 // run is the whole line around one load command.
-func (a *app) run(ctx context.Context, sources *sourceFlags, output *outputFlags, settle time.Duration, args []string) error {
+func (a *app) run(ctx context.Context, sources *sourceFlags, output *outputFlags, baseline *baselineFlag, settle time.Duration, args []string) error {
 	p := a.newProgress()
 	cs, err := sources.collectors(p.Report, true)
 	if err != nil {
@@ -79,6 +87,7 @@ func (a *app) run(ctx context.Context, sources *sourceFlags, output *outputFlags
 	if b == nil {
 		return err
 	}
+	baseline.apply(b)
 	kept := a.keep(b, output)
 	return cmp.Or(kept, err, a.conclude(b, output))
 }

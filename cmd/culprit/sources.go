@@ -28,13 +28,18 @@ type sourceFlags struct {
 }
 
 func (s *sourceFlags) register(f *pflag.FlagSet) {
-	f.StringVar(&s.config, "config", "", "YAML with the sources and their credentials")
+	s.registerTraces(f)
 	f.StringVar(&s.prometheus, "prometheus", "", "URL of Prometheus or a server that speaks its API")
-	f.StringVar(&s.traces, "traces", "", "URL of Jaeger, Tempo or Zipkin: http(s):// or grpc(s)://")
-	f.StringArrayVar(&s.tracesFiles, "traces-file", nil, "file of traces (OTLP, Jaeger, Zipkin); may be repeated")
 	f.StringVar(&s.postgres, "postgres", "", "DSN of PostgreSQL; keep the password in PGPASSWORD, a pass file or --config")
 	f.StringVar(&s.pgbouncer, "pgbouncer", "", "DSN of PgBouncer's console (database pgbouncer), looked at while a load runs")
 	f.StringVar(&s.load, "load", "", "result file of a load tool (k6 summary)")
+}
+
+// registerTraces is for verbs that read traces alone.
+func (s *sourceFlags) registerTraces(f *pflag.FlagSet) {
+	f.StringVar(&s.config, "config", "", "YAML with the sources and their credentials")
+	f.StringVar(&s.traces, "traces", "", "URL of Jaeger, Tempo or Zipkin: http(s):// or grpc(s)://")
+	f.StringArrayVar(&s.tracesFiles, "traces-file", nil, "file of traces (OTLP, Jaeger, Zipkin); may be repeated")
 	f.DurationVar(&s.timeout, "timeout", collectors.DefaultTimeout, "longest time for one source")
 }
 
@@ -130,11 +135,15 @@ func (s *sourceFlags) addDatabases(add func(collectors.Collector, error), progre
 	}
 }
 
-func (s *sourceFlags) addTraces(add func(collectors.Collector, error), progress collectors.Reporter, listen bool) {
+// tracesConfig is what all sources of traces share, with the store's address.
+func (s *sourceFlags) tracesConfig(progress collectors.Reporter) traces.Config {
 	t := s.settings.Traces
-	base := traces.Config{HTTP: t.HTTP, Headers: t.Headers, Services: t.Services, MaxTraces: t.MaxTraces, MaxSpans: t.MaxSpans, Progress: progress}
+	return traces.Config{URL: t.URL, HTTP: t.HTTP, Headers: t.Headers, Services: t.Services, MaxTraces: t.MaxTraces, MaxSpans: t.MaxSpans, Progress: progress}
+}
+
+func (s *sourceFlags) addTraces(add func(collectors.Collector, error), progress collectors.Reporter, listen bool) {
+	t, base := s.settings.Traces, s.tracesConfig(progress)
 	if t.URL != "" {
-		base.URL = t.URL
 		add(traces.New(base))
 	}
 	for _, path := range t.Files {

@@ -20,59 +20,100 @@ import (
 
 // traceFlags say where the traces are and which of them is meant.
 type traceFlags struct {
-	files  []string
-	bundle string
-	format string
-	id     evidence.TraceID // zero: all
+	sources sourceFlags // --traces, --traces-file and --config of them
+	bundle  string
+	format  string
+	id      evidence.TraceID // zero: all
 }
 
 func (a *app) traceCommand() *cobra.Command {
 	var f traceFlags
 	c := &cobra.Command{
-		Use: "trace [ID] --traces-file F | --bundle run.culprit", Short: "Explain single traces: critical path, time by operation, patterns", Args: cobra.MaximumNArgs(1),
-		Long: "Explain the traces of a file or of an evidence file one by one, or the one with\nthe given id: what the request waited for, and the patterns found in it.\nThe JSON format is one object a line.",
+		Use: "trace [ID] --traces URL | --traces-file F | --bundle run.culprit", Short: "Explain single traces: critical path, time by operation, patterns", Args: cobra.MaximumNArgs(1),
+		Long: `Explain one trace of a trace store by its id, or the traces of a file or of an
+evidence file one by one: what the request waited for, and the patterns found in
+it. The JSON format is one object a line.`,
 		RunE: func(c *cobra.Command, args []string) error {
-			if f.format != "text" && f.format != "json" {
-				return usage(fmt.Errorf("no format of a trace is called %q: text, json", f.format))
-			}
-			if len(args) == 1 {
-				id, err := evidence.ParseTraceID(args[0])
-				if err != nil {
-					return usage(err)
-				}
-				f.id = id
+			if err := f.resolve(args); err != nil {
+				return usage(err)
 			}
 			b, err := f.read(c.Context())
 			if err != nil {
-				return usage(err)
+				return err
 			}
 			return a.explainTraces(b, &f)
 		},
 	}
-	c.Flags().StringArrayVar(&f.files, "traces-file", nil, "file of traces (OTLP, Jaeger, Zipkin); may be repeated")
+	f.sources.registerTraces(c.Flags())
 	c.Flags().StringVar(&f.bundle, "bundle", "", "evidence file")
 	c.Flags().StringVar(&f.format, "format", "text", "text or json")
 	return c
 }
 
-func (f *traceFlags) read(ctx context.Context) (*evidence.Bundle, error) {
+// resolve settles which traces of which one source are meant.
+func (f *traceFlags) resolve(args []string) error {
+	if f.format != "text" && f.format != "json" {
+		return fmt.Errorf("no format of a trace is called %q: text, json", f.format)
+	}
+	if len(args) == 1 {
+		id, err := evidence.ParseTraceID(args[0])
+		if err != nil {
+			return err
+		}
+		f.id = id
+	}
+	if err := f.sources.resolve(); err != nil {
+		return err
+	}
+	t := f.sources.settings.Traces
+	named := 0
+	for _, given := range []bool{t.URL != "", len(t.Files) > 0, f.bundle != ""} {
+		if given {
+			named++
+		}
+	}
 	switch {
-	case f.bundle != "" && len(f.files) > 0:
-		return nil, errors.New("--bundle and --traces-file exclude each other")
+	case named == 0:
+		return errors.New("which traces? give --traces URL, --traces-file F or --bundle run.culprit")
+	case named > 1:
+		return errors.New("--traces, --traces-file and --bundle exclude each other")
+	case t.URL != "" && f.id.IsZero():
+		return errors.New("which trace of the store? give its id")
+	}
+	return nil
+}
+
+func (f *traceFlags) read(ctx context.Context) (*evidence.Bundle, error) {
+	switch t := f.sources.settings.Traces; {
 	case f.bundle != "":
-		return bundle.ReadFile(f.bundle)
-	case len(f.files) == 0:
-		return nil, errors.New("which traces? give --traces-file F or --bundle run.culprit")
+		b, err := bundle.ReadFile(f.bundle)
+		return b, usage(err)
+	case t.URL != "":
+		return f.fetch(ctx)
 	}
 	var cs []collectors.Collector
-	for _, path := range f.files {
-		c, err := traces.NewFile(path, traces.Config{})
-		if err != nil {
-			return nil, err
-		}
-		cs = append(cs, c)
+	var errs []error
+	f.sources.addTraces(func(c collectors.Collector, err error) { cs, errs = append(cs, c), append(errs, err) }, nil, false)
+	if err := errors.Join(errs...); err != nil {
+		return nil, usage(err)
 	}
-	return collectors.Collect(ctx, evidence.Window{}, cs, collectors.Options{Timeout: time.Hour})
+	b, err := collectors.Collect(ctx, evidence.Window{}, cs, collectors.Options{Timeout: time.Hour})
+	return b, usage(err)
+}
+
+// fetch asks the store for the one trace.
+func (f *traceFlags) fetch(ctx context.Context) (*evidence.Bundle, error) {
+	c, err := traces.New(f.sources.tracesConfig(nil))
+	if err != nil {
+		return nil, usage(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, f.sources.timeout)
+	defer cancel()
+	spans, err := c.Trace(ctx, f.id, evidence.Window{})
+	if err != nil {
+		return nil, &exitError{exitFailed, err}
+	}
+	return &evidence.Bundle{Spans: spans}, nil
 }
 
 func (a *app) explainTraces(b *evidence.Bundle, f *traceFlags) error {

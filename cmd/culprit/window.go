@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -15,15 +14,16 @@ import (
 
 // windowFlags name the time that is looked at.
 type windowFlags struct {
-	start, end, baseline string
-	since                time.Duration
+	start, end string
+	since      time.Duration
+	baseline   baselineFlag
 }
 
 func (w *windowFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&w.start, "start", "", "start of the window, RFC 3339 or Unix seconds")
 	f.StringVar(&w.end, "end", "", "end of the window, RFC 3339 or Unix seconds (default now)")
 	f.DurationVar(&w.since, "since", 0, "window from so long ago until now, such as 30m")
-	f.StringVar(&w.baseline, "baseline", "", "START/END inside the window to compare with (default: found in the window, or none)")
+	w.baseline.register(f, "run.culprit of a healthy run, START/END inside the window,")
 }
 
 func (w *windowFlags) given() bool { return w.start != "" || w.end != "" || w.since != 0 }
@@ -54,29 +54,6 @@ func (w *windowFlags) window(now time.Time) (evidence.Window, error) {
 	}
 	out.Start, out.End = out.Start.UTC(), out.End.UTC()
 	return out, out.Validate(now)
-}
-
-// baselineIn gives the baseline that was named, nil for none.
-func (w *windowFlags) baselineIn(in evidence.Window) (*evidence.Window, error) {
-	if w.baseline == "" || w.baseline == "none" {
-		return nil, nil
-	}
-	from, to, ok := strings.Cut(w.baseline, "/")
-	if !ok {
-		return nil, fmt.Errorf("--baseline %q is not START/END", w.baseline)
-	}
-	start, err := parseTime("--baseline", from)
-	if err != nil {
-		return nil, err
-	}
-	end, err := parseTime("--baseline", to)
-	if err != nil {
-		return nil, err
-	}
-	if !start.Before(end) || start.Before(in.Start) || end.After(in.End) {
-		return nil, fmt.Errorf("--baseline %s is not a time inside the window %s to %s", w.baseline, in.Start.Format(time.RFC3339), in.End.Format(time.RFC3339))
-	}
-	return &evidence.Window{Start: start, End: end}, nil
 }
 
 // parseTime reads RFC 3339 or Unix seconds, with a fraction if there is one.

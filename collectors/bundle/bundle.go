@@ -35,14 +35,15 @@ var redaction = []string{
 }
 
 type manifest struct {
-	SchemaVersion int               `json:"schema_version"`
-	Culprit       string            `json:"culprit"`
-	Window        evidence.Window   `json:"window"`
-	Baseline      *evidence.Window  `json:"baseline,omitempty"`
-	Sources       []evidence.Source `json:"sources"`
-	Gaps          []evidence.Gap    `json:"gaps"`
-	Redaction     []string          `json:"redaction"`
-	Parts         []part            `json:"parts"`
+	SchemaVersion int                   `json:"schema_version"`
+	Culprit       string                `json:"culprit"`
+	Window        evidence.Window       `json:"window"`
+	Baseline      *evidence.Window      `json:"baseline,omitempty"`
+	BaselineRun   *evidence.BaselineRun `json:"baseline_run,omitempty"`
+	Sources       []evidence.Source     `json:"sources"`
+	Gaps          []evidence.Gap        `json:"gaps"`
+	Redaction     []string              `json:"redaction"`
+	Parts         []part                `json:"parts"`
 }
 
 // part is one file of the archive, as the manifest announces it.

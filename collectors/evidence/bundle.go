@@ -8,18 +8,38 @@ import (
 // Bundle is everything that was brought home about one window: the only thing
 // analyzers, rules and reports ever see.
 type Bundle struct {
-	Version    string // of culprit, that collected it
-	Window     Window
-	Baseline   *Window // a window inside this bundle to compare with; nil: none was named
-	Sources    []Source
-	Gaps       []Gap
-	Series     []Series
-	Histograms []Histogram
-	Spans      []Span
-	Weights    []TraceWeight
-	Postgres   []Postgres
-	Loads      []LoadRun
-	Events     []Event
+	Version  string // of culprit, that collected it
+	Window   Window
+	Baseline *Window // a window inside this bundle to compare with; nil: none was named
+	// BaselineRun is an earlier run to compare with; nil: none was named. At
+	// most one of it and Baseline is set.
+	BaselineRun *BaselineRun
+	Sources     []Source
+	Gaps        []Gap
+	Series      []Series
+	Histograms  []Histogram
+	Spans       []Span
+	Weights     []TraceWeight
+	Postgres    []Postgres
+	Loads       []LoadRun
+	Events      []Event
+}
+
+// BaselineRun is how a run did that is taken to be healthy: what is needed of
+// its bundle to judge another by it.
+type BaselineRun struct {
+	Window     Window       `json:"window"`
+	Culprit    string       `json:"culprit"` // version that collected it
+	Operations []BaselineOp `json:"operations"`
+}
+
+// BaselineOp is how one operation did in the baseline run.
+type BaselineOp struct {
+	Entity   Entity  `json:"entity"`
+	Source   string  `json:"source"` // histograms or traces: compared with its like alone
+	Requests float64 `json:"requests"`
+	RPS      float64 `json:"rps"`
+	P95      float64 `json:"p95_s"`
 }
 
 // Merge adds what another collector brought. Call Sort after the last.

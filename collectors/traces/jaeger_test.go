@@ -204,6 +204,7 @@ func TestJaegerProtocolsAgree(t *testing.T) {
 		got := collectThrough(t, w, func(b *builder, m *meter) store { return &jaegerV1{newHTTPStore(t, "http://"+jaeger.http, m), b} })
 		sameSpans(t, got.Spans, want.Spans, 1000) // it keeps µs
 	})
+	t.Run("by id", func(t *testing.T) { holdByID(t, jaeger, w, want.Spans) })
 	t.Run("grpc v2", func(t *testing.T) {
 		got := collectThrough(t, w, func(b *builder, m *meter) store {
 			conn, err := grpc.NewClient(jaeger.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))

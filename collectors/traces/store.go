@@ -22,6 +22,9 @@ type store interface {
 	// Search returns whole traces that have a span as the query asks, in no
 	// order, and how many of them. None found is no error.
 	Search(context.Context, query) ([]evidence.Span, error)
+	// Trace returns the spans of one trace; none found is no error. The zero
+	// window asks for any time.
+	Trace(context.Context, evidence.TraceID, evidence.Window) ([]evidence.Span, error)
 	Close()
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -183,3 +184,6 @@ func (m *memoryStore) Operations(_ context.Context, service string) ([]operation
 	return m.operations[service], nil
 }
 func (m *memoryStore) Search(context.Context, query) ([]evidence.Span, error) { return m.spans, nil }
+func (m *memoryStore) Trace(_ context.Context, id evidence.TraceID, _ evidence.Window) ([]evidence.Span, error) {
+	return slices.DeleteFunc(slices.Clone(m.spans), func(s evidence.Span) bool { return s.Trace != id }), nil
+}

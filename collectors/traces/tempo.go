@@ -77,38 +77,15 @@ func (s *tempo) Search(ctx context.Context, q query) ([]evidence.Span, error) {
 	}
 	var spans []evidence.Span
 	for _, t := range found.Traces {
-		more, err := s.trace(ctx, t.TraceID, q.window)
+		id, err := evidence.ParseTraceID(t.TraceID) // whose leading zeros Tempo trims
+		if err != nil {
+			return spans, fmt.Errorf("read a trace id: %w", err)
+		}
+		more, err := s.Trace(ctx, id, q.window)
 		if err != nil {
 			return spans, err
 		}
 		spans = append(spans, more...)
 	}
 	return spans, nil
-}
-
-// trace fetches one trace by its id, whose leading zeros Tempo trims. Pruning
-// would fold the repeated spans that tell of an N+1 into one.
-func (s *tempo) trace(ctx context.Context, id string, w evidence.Window) ([]evidence.Span, error) {
-	parsed, err := evidence.ParseTraceID(id)
-	if err != nil {
-		return nil, fmt.Errorf("read a trace id: %w", err)
-	}
-	body, err := s.http.get(ctx, "/api/v2/traces/"+parsed.String(), url.Values{
-		"span_pruning": {"false"},
-		"start":        {strconv.FormatInt(w.Start.Add(-time.Minute).Unix(), 10)},
-		"end":          {strconv.FormatInt(w.End.Add(time.Hour).Unix(), 10)},
-	}, "application/protobuf")
-	if err != nil {
-		return nil, err
-	}
-	var spans []evidence.Span
-	err = eachField(string(body), func(f wireField) error {
-		if f.id != 1 { // 2 and 3 tell how complete it is
-			return nil
-		}
-		more, err := s.builder.otlpProto([]byte(f.text))
-		spans = append(spans, more...)
-		return err
-	})
-	return spans, err
 }

@@ -1,0 +1,169 @@
+package analyzers
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+// How a change between two runs is told from noise.
+const (
+	// falseShare is the share of false alarms among the changes that are
+	// reported, held by Benjamini and Hochberg's procedure over all operations
+	// (J. R. Statist. Soc. B 57, 1995).
+	falseShare = 0.05
+	// leastChange of a p95 that is reported: two runs of the same load, minutes
+	// apart on one machine, differ by drift that no resampling of either run
+	// shows.
+	leastChange = 0.10
+	// leastDelta in s: what is below it nobody feels.
+	leastDelta = 0.001
+)
+
+// ChangeVerdict of one operation between two runs.
+type ChangeVerdict string
+
+const (
+	Worse   ChangeVerdict = "worse"
+	Better  ChangeVerdict = "better"
+	Same    ChangeVerdict = "same"    // no change beyond the noise
+	Added   ChangeVerdict = "new"     // only in the later run
+	Gone    ChangeVerdict = "gone"    // only in the earlier one
+	Unknown ChangeVerdict = "unknown" // too little, or not measured alike
+)
+
+// Figures are one operation's in one run; times in s.
+type Figures struct {
+	P95      float64 `json:"p95_s"`
+	Low      float64 `json:"low_s"`  // bounds of the bucket that P95 fell into
+	High     float64 `json:"high_s"` // 0: P95 means "at least"
+	Requests float64 `json:"requests"`
+	RPS      float64 `json:"rps"`
+}
+
+// Change is how an operation's latency differs between two runs.
+type Change struct {
+	Entity  evidence.Entity `json:"entity"`
+	Verdict ChangeVerdict   `json:"verdict"`
+	Base    *Figures        `json:"base"` // nil where the run did not have it
+	Head    *Figures        `json:"head"`
+	Ratio   float64         `json:"ratio"`   // Head.P95 / Base.P95; 0 where one is missing
+	Low     float64         `json:"low"`     // 95 % interval of Ratio; 0 where it could not be resampled
+	High    float64         `json:"high"`    //
+	P       float64         `json:"p_value"` // that the two are alike; 1 where it was not tested
+	Reason  string          `json:"reason,omitempty"`
+}
+
+// Compare measures every operation of two runs against each other, ordered by
+// entity. Whether the tail moved is tested on the share of requests beyond a
+// bound that both runs have, so that the width of a bucket cannot feign it; how
+// far is the ratio of the p95s, interpolated as p95Of says (and so are the
+// figures of a change that was tested), with its bootstrap interval over the
+// runs' time bins. What is reported as worse or better passes the test over
+// all operations together, lies beyond leastChange and leastDelta, and keeps
+// the same sign over the whole interval.
+func Compare(base, head *evidence.Bundle) []Change {
+	out := pair(figuresOf(base), figuresOf(head))
+	inBase, inHead := tailsOf(base), tailsOf(head)
+	for i := range out {
+		c := &out[i]
+		if c.Verdict != Same {
+			continue
+		}
+		x, y := inBase[c.Entity], inHead[c.Entity]
+		if x == nil || y == nil || x.source != y.source {
+			c.Verdict, c.Reason = Unknown, "one run has a histogram of it, the other traces alone"
+			continue
+		}
+		x.against(y, c)
+	}
+	decide(out)
+	return out
+}
+
+// CompareSymptoms is Compare for runs of which the figures alone are left: only
+// p95s in buckets that do not touch are told apart.
+func CompareSymptoms(base, head []Symptom) []Change {
+	out := pair(figures(base), figures(head))
+	for i := range out {
+		c := &out[i]
+		if c.Verdict != Same {
+			continue
+		}
+		switch b, h := c.Base, c.Head; {
+		case b.High > b.Low && h.Low > b.High && c.material():
+			c.Verdict = Worse
+		case h.High > h.Low && b.Low > h.High && c.material():
+			c.Verdict = Better
+		case b.High == b.Low || h.High == h.Low:
+			c.Verdict, c.Reason = Unknown, "the report carries no bounds of the p95: compare the evidence files"
+		}
+	}
+	return out
+}
+
+func figuresOf(b *evidence.Bundle) map[evidence.Entity]Figures { return figures(factsOf(b).Symptoms) }
+
+func figures(symptoms []Symptom) map[evidence.Entity]Figures {
+	out := map[evidence.Entity]Figures{}
+	for _, s := range symptoms {
+		out[s.Entity] = Figures{P95: s.P95, Low: s.P95Low, High: s.P95High, Requests: s.Requests, RPS: s.RPS}
+	}
+	return out
+}
+
+// pair lines the operations up; those that both runs have are Same until shown
+// to differ.
+func pair(base, head map[evidence.Entity]Figures) []Change {
+	var out []Change
+	for e, b := range base {
+		c := Change{Entity: e, Base: &b, Verdict: Gone, P: 1}
+		if h, ok := head[e]; ok {
+			c.Head, c.Verdict, c.Ratio = &h, Same, per(h.P95, b.P95)
+			if b.Requests < minRequests || h.Requests < minRequests {
+				c.Verdict, c.Reason = Unknown, "too few requests for a p95"
+			}
+		}
+		out = append(out, c)
+	}
+	for e, h := range head {
+		if _, ok := base[e]; !ok {
+			out = append(out, Change{Entity: e, Head: &h, Verdict: Added, P: 1})
+		}
+	}
+	slices.SortFunc(out, func(x, y Change) int { return x.Entity.Compare(y.Entity) })
+	return out
+}
+
+// material: large enough to be worth a word.
+func (c *Change) material() bool {
+	return math.Abs(math.Log(c.Ratio)) >= math.Log1p(leastChange) && math.Abs(c.Head.P95-c.Base.P95) >= leastDelta
+}
+
+// decide holds the false alarms of all operations together to falseShare.
+func decide(changes []Change) {
+	var tested []*Change
+	for i := range changes {
+		if c := &changes[i]; c.Verdict == Same && c.Low > 0 {
+			tested = append(tested, c)
+		}
+	}
+	slices.SortStableFunc(tested, func(x, y *Change) int { return cmp.Compare(x.P, y.P) })
+	passed := 0
+	for i, c := range tested {
+		if c.P <= falseShare*float64(i+1)/float64(len(tested)) {
+			passed = i + 1
+		}
+	}
+	for _, c := range tested[:passed] {
+		switch {
+		case !c.material():
+		case c.Low > 1:
+			c.Verdict = Worse
+		case c.High < 1:
+			c.Verdict = Better
+		}
+	}
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/culprit-rca/culprit/analyzers"
+	"github.com/culprit-rca/culprit/collectors/bundle"
+	"github.com/culprit-rca/culprit/collectors/evidence"
+	"github.com/culprit-rca/culprit/report"
+	"github.com/culprit-rca/culprit/rules"
+)
+
+func (a *app) diffCommand() *cobra.Command {
+	var format string
+	var dirs []string
+	var failOn string
+	c := &cobra.Command{
+		Use: "diff BASE HEAD", Short: "What changed between two runs", Args: cobra.ExactArgs(2),
+		Long: `Compare two evidence files, or two report.json: causes by fingerprint as new,
+fixed, worse, better or same, and the p95 of every operation. A change of latency
+is told only when it lies beyond the noise: 95 % interval, corrected for the
+number of operations, and a tenth at least. Reports alone hold less than evidence
+files: there only p95s whose buckets do not touch are told apart.`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if format != "md" && format != "json" {
+				return usage(fmt.Errorf("no format of a difference is called %q: md, json", format))
+			}
+			if failOn != "" && failOn != "worse" {
+				return usage(fmt.Errorf("--fail-on %q: a difference knows worse alone", failOn))
+			}
+			catalogue, err := rules.Load(dirs...)
+			if err != nil {
+				return usage(err)
+			}
+			d, err := a.diff(args[0], args[1], catalogue)
+			if err != nil {
+				return usage(err)
+			}
+			return a.writeDiff(d, format, failOn)
+		},
+	}
+	c.Flags().StringVar(&format, "format", "md", "md or json")
+	c.Flags().StringVar(&failOn, "fail-on", "", "worse: exit 3 when a cause is new or worse, or an operation slower")
+	c.Flags().StringArrayVar(&dirs, "rules", nil, "directory of rules that add to or replace the built-in ones; may be repeated")
+	return c
+}
+
+// side is one of the two runs; evidence is nil where only a report is left.
+type side struct {
+	evidence *evidence.Bundle
+	report   *report.Report
+}
+
+func (a *app) diff(base, head string, catalogue *rules.Catalogue) (*report.Diff, error) {
+	b, err := a.readSide(base, catalogue)
+	if err != nil {
+		return nil, err
+	}
+	h, err := a.readSide(head, catalogue)
+	if err != nil {
+		return nil, err
+	}
+	var changes []analyzers.Change
+	if b.evidence != nil && h.evidence != nil {
+		changes = analyzers.Compare(b.evidence, h.evidence)
+	} else {
+		changes = analyzers.CompareSymptoms(b.report.Measured(), h.report.Measured())
+	}
+	return report.Compare(b.report, h.report, [2]string{base, head}, changes), nil
+}
+
+// readSide reads an evidence file, or a JSON report, whichever it is.
+func (a *app) readSide(path string, catalogue *rules.Catalogue) (*side, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the run: %w", err)
+	}
+	defer f.Close()
+	first := make([]byte, 1)
+	if _, err := io.ReadFull(f, first); err != nil {
+		return nil, fmt.Errorf("%s: empty: neither an evidence file nor a report.json", path)
+	}
+	if first[0] == '{' {
+		r, err := report.Read(io.MultiReader(bytes.NewReader(first), f))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		return &side{report: r}, nil
+	}
+	b, err := bundle.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	res := analyzers.Run(b)
+	return &side{b, report.Build(b, res, catalogue.Judge(b, res), report.Options{Version: a.version})}, nil
+}
+
+func (a *app) writeDiff(d *report.Diff, format, failOn string) error {
+	write := d.WriteMarkdown
+	if format == "json" {
+		write = d.WriteJSON
+	}
+	if err := write(a.stdout); err != nil {
+		return fmt.Errorf("writing the difference: %w", err)
+	}
+	if text := d.Regressed(); failOn != "" && text != "" {
+		return &exitError{exitGate, errors.New("--fail-on worse: " + text)}
+	}
+	return nil
+}
