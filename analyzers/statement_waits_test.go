@@ -36,13 +36,13 @@ func TestStatementWaits(t *testing.T) {
 		"ten times, but of nothing": {asked(100, 0.3, 5), 0.0001, 0, 0.00067},
 	} {
 		found := passOverBundle(t, statementWaits, &evidence.Bundle{Spans: tellSpans(t, c.traces),
-			Postgres: []evidence.Postgres{{Statements: []evidence.Statement{{Key: "k", Calls: 1000, Exec: 1000 * c.mean}}}}})
+			Postgres: []evidence.Postgres{{Statements: []evidence.Statement{{Key: "k", Calls: 1000, Exec: 1000 * c.mean, StddevExec: 3 * c.mean}}}}})
 		for kind, want := range map[Kind]float64{FindStatementTail: c.tail, FindStatementGap: c.gap} {
 			f := found[kind]
 			if want == 0 && len(f) > 0 || want > 0 && (len(f) != 1 || math.Abs(f[0].Value-want) > 1e-6) {
 				t.Errorf("%s: %s: %+v, want %g", name, kind, f, want)
 			}
-			if kind == FindStatementTail && want > 0 && (f[0].Impact == nil || math.Abs(f[0].Impact.Then-0.005) > 1e-6 || f[0].Entity.Operation != "POST /orders") {
+			if kind == FindStatementTail && want > 0 && (f[0].Impact == nil || math.Abs(f[0].Impact.Then-0.005) > 1e-6 || f[0].Entity.Operation != "POST /orders" || f[0].Facts["where"] != "inside the server") {
 				t.Errorf("%s: %+v", name, f[0].Impact)
 			}
 		}
