@@ -113,10 +113,14 @@ func wrapped(n int) string {
 // passOver runs an analyzer over traces and gives its findings by kind.
 func passOver(t *testing.T, a Analyzer, text string) map[Kind][]Finding {
 	t.Helper()
+	return passOverBundle(t, a, &evidence.Bundle{Spans: tellSpans(t, text)})
+}
+
+func passOverBundle(t *testing.T, a Analyzer, b *evidence.Bundle) map[Kind][]Finding {
+	t.Helper()
 	if err := a.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	b := &evidence.Bundle{Spans: tellSpans(t, text)}
 	found := map[Kind][]Finding{}
 	p := &Pass{Bundle: b, Facts: factsOfTraces(BuildTraces(b)), report: func(f Finding) { found[f.Kind] = append(found[f.Kind], f) }}
 	if err := a.Run(p); err != nil {
@@ -178,5 +182,27 @@ func TestRepeatedCallsAcrossClocks(t *testing.T) {
 	found := passOver(t, nPlusOne, strings.Repeat(trace+"\n", 6))[FindRepeatedCalls]
 	if len(found) != 1 || found[0].Value != 10 || found[0].Entity.Resource != "GET items /items/{id}" {
 		t.Errorf("found %+v", found)
+	}
+}
+
+func TestPagination(t *testing.T) {
+	pages := func(n int, sql string) string {
+		return "0-100 shop server GET /all\n" + loop(n, 5, 5, 1, "  $from-$to shop client query | db.system.name=postgresql | db.query.text="+sql+" | culprit.params=$i") + "\n"
+	}
+	for name, c := range map[string]struct {
+		trace string
+		want  float64
+	}{
+		"by offset":      {pages(10, "select * from t order by id limit ? offset ?"), 10},
+		"by key":         {pages(10, "select * from t where id > ? order by id limit ?"), 10},
+		"four pages":     {pages(4, "select * from t order by id limit ? offset ?"), 0},
+		"lookups":        {pages(10, "select * from t where id = ?"), 0},
+		"the same page":  {strings.ReplaceAll(pages(10, "select * from t order by id limit ? offset ?"), "culprit.params=", "culprit.params=7 | x="), 0},
+		"beside another": {"0-100 shop server GET /all\n  1-99 shop client render\n" + strings.SplitN(pages(10, "select * from t order by id limit ? offset ?"), "\n", 2)[1], 0},
+	} {
+		found := passOver(t, pagination, strings.Repeat(c.trace, 6))[FindPaginated]
+		if c.want == 0 && len(found) > 0 || c.want > 0 && (len(found) != 1 || found[0].Value != c.want || found[0].Impact == nil) {
+			t.Errorf("%s: found %+v, want %g", name, found, c.want)
+		}
 	}
 }
