@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -21,7 +22,7 @@ func TestInBrowser(t *testing.T) {
 	}
 	browser := need(t, "apt-get install chromium", "chromium", "chromium-browser", "google-chrome")
 	node := need(t, "apt-get install nodejs", "node")
-	modules := nodeModules(t)
+	modules := nodeModules(t, browserPackages...)
 	for _, s := range []sample{severalCauses(), inconclusive()} {
 		t.Run(s.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -70,25 +71,26 @@ func missing(t *testing.T, what string) {
 	t.Skip(what)
 }
 
-// nodeModules installs the packages once, into the user's cache directory.
-func nodeModules(t *testing.T) string {
+// nodeModules installs npm packages once, into the user's cache directory.
+func nodeModules(t *testing.T, packages ...string) string {
 	t.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(cache, "culprit-lab", "browser-"+browserPackages[0]+"-"+browserPackages[1])
+	dir := filepath.Join(cache, "culprit-lab", "browser-"+strings.Join(packages, "-"))
 	modules := filepath.Join(dir, "node_modules")
-	if _, err := os.Stat(filepath.Join(modules, "axe-core", "axe.min.js")); err == nil {
+	if _, err := os.Stat(modules); err == nil {
 		return modules
 	}
 	npm := need(t, "apt-get install npm", "npm")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	args := append([]string{"install", "--no-save", "--no-audit", "--no-fund", "--prefix", dir}, browserPackages...)
+	args := append([]string{"install", "--no-save", "--no-audit", "--no-fund", "--prefix", dir}, packages...)
 	if out, err := exec.Command(npm, args...).CombinedOutput(); err != nil {
-		missing(t, "npm could not install "+browserPackages[0]+" and "+browserPackages[1]+": "+string(out))
+		os.RemoveAll(dir)
+		missing(t, "npm could not install "+strings.Join(packages, ", ")+": "+string(out))
 	}
 	return modules
 }

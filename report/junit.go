@@ -30,7 +30,7 @@ type junitCase struct {
 }
 
 type junitNote struct {
-	Message string `xml:"message,attr"`
+	Message string `xml:"message,attr,omitempty"` // the schema that Jenkins reads has none for skipped
 	Text    string `xml:",chardata"`
 }
 
@@ -47,7 +47,7 @@ func writeJUnit(w io.Writer, r *Report) error {
 		s.add(junitCase{Class: "culprit." + x.Rule, Name: or(entityText(x.Subject), x.Rule)})
 	}
 	for _, u := range r.Unweighed {
-		s.add(junitCase{Class: "culprit." + u.Analyzer, Name: u.Analyzer, Skipped: &junitNote{Message: "could not be weighed: " + or(kindsText(u.Missing), "no evidence") + " missing"}})
+		s.add(junitCase{Class: "culprit." + u.Analyzer, Name: u.Analyzer, Skipped: &junitNote{Text: "could not be weighed: " + or(kindsText(u.Missing), "no evidence") + " missing"}})
 	}
 	if _, err := io.WriteString(w, xml.Header); err != nil {
 		return err
