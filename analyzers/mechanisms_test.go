@@ -81,6 +81,23 @@ func TestPoolWaitIsTakenOutOfTheGapBeforeTheStatement(t *testing.T) {
 	}
 }
 
+func TestAPoolersWaitLiesWithinTheStatements(t *testing.T) {
+	pooler := evidence.Entity{Resource: "pgbouncer/main"}
+	waits := steady(evidence.PoolWaitTime, pooler, 4)
+	waits.Query = "SHOW STATS: total_wait_time"
+	b := minute(&evidence.Bundle{
+		Spans: repeat(t, 40, func(int) string {
+			return "0-110 shop server GET /a\n  2-102 shop client SELECT | db.system.name=postgresql | culprit.db.key=k1\n  103-105 shop client SELECT | db.system.name=postgresql | culprit.db.key=k2"
+		}),
+		Series: []evidence.Series{steady(evidence.PoolMax, pooler, 4), steady(evidence.PoolUsed, pooler, 4), steady(evidence.PoolAcquires, pooler, 50), waits},
+	})
+	f := found(t, Run(b), FindPoolWait)
+	wantSaving(t, f, 0.079, 0.081)
+	if f.Facts["service"] != "pgbouncer/main" || !strings.Contains(f.Facts["setting"], "pgbouncer.ini") {
+		t.Errorf("facts %v", f.Facts)
+	}
+}
+
 func TestAPoolNobodyWaitsForSavesNothing(t *testing.T) {
 	pool := evidence.Entity{Service: "shop", Resource: "main"}
 	b := minute(&evidence.Bundle{

@@ -100,9 +100,12 @@ func reportPool(p *Pass, pl *pool) {
 	e, refs := pl.entity, []evidence.Ref{{Source: "prometheus", Query: pl.query}}
 	if pl.hasWait {
 		impact, hurt := p.predictWorst(pl.spans.traces, pl.cuts)
+		if e.Service == "" {
+			impact, hurt = p.poolerImpact(pl)
+		}
 		impact, hurt = p.orRough(impact, hurt, e.Service, pl.wait, "mean wait by the pool's own counters")
 		p.Report(Finding{Kind: FindPoolWait, Entity: e, Value: pl.wait, Unit: "s", Impact: impact, Victims: hurt, Refs: refs, Facts: pl.facts(),
-			Text:   fmt.Sprintf("%s waits %.1f ms on average for each connection of its pool of %.0f", e.Service, pl.wait*1000, pl.max),
+			Text:   fmt.Sprintf("%s waits %.1f ms on average for each connection of its pool of %.0f", pl.owner(), pl.wait*1000, pl.max),
 			Charts: []Chart{pl.useChart(p), {Title: "Wait for a connection", Unit: "s", Lines: []Line{{Name: "wait an acquire", Times: pl.times, Values: pl.waits}}}}})
 		r := p.latencyCorrelation(e.Service, pl.times, pl.waits)
 		p.Report(Finding{Kind: FindPoolOverlap, Entity: e, Value: math.Max(r, 0), Unit: "1", Refs: refs,
@@ -133,7 +136,7 @@ func (pl *pool) facts() map[string]string {
 	if queued := pl.acquires * pl.wait; queued > 0 {
 		need = math.Max(need, math.Ceil(1.5*(pl.meanUse+queued)))
 	}
-	f := map[string]string{"pool": pl.entity.Resource, "service": pl.entity.Service, "max": fmt.Sprintf("%.0f", pl.max), "proposed": fmt.Sprintf("%.0f", need),
+	f := map[string]string{"pool": pl.entity.Resource, "service": pl.owner(), "max": fmt.Sprintf("%.0f", pl.max), "proposed": fmt.Sprintf("%.0f", need),
 		"wait_ms": fmt.Sprintf("%.1f", pl.wait*1000), "setting": poolSetting(pl.query)}
 	if pl.acquires > 0 && pl.meanUse > 0 {
 		f["held_ms"] = fmt.Sprintf("%.1f", 1000*pl.meanUse/pl.acquires)
@@ -144,6 +147,7 @@ func (pl *pool) facts() map[string]string {
 // poolSettings names the setting that sizes a pool, by a part of its metrics'
 // names.
 var poolSettings = [][2]string{
+	{"SHOW STATS", "`default_pool_size`, or `pool_size` of the database, in `pgbouncer.ini`"},
 	{"pgxpool", "`MaxConns` (`pool_max_conns` in the DSN)"},
 	{"hikaricp", "`maximumPoolSize`"},
 	{"go_sql", "`SetMaxOpenConns`"},

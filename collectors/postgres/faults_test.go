@@ -93,7 +93,7 @@ func TestResetDuringRun(t *testing.T) {
 	if st := statement(t, p, "buyer = ?"); st.Calls != 20 {
 		t.Errorf("statement %+v", st)
 	}
-	if p.Database.Commits > 100 || p.Database.ActiveTime < 0 {
+	if p.Database.Commits > 150 || p.Database.ActiveTime < 0 { // a session that ended may report after the reset
 		t.Errorf("database %+v", p.Database)
 	}
 }

@@ -163,7 +163,7 @@ func TestFindings(t *testing.T) {
 	shop := s.shop()
 	update := "update counter set n = n + 1 where id = $1"
 	t.Run("healthy", func(t *testing.T) {
-		j, _ := judgeLoad(t, s, loaded{clients: 4, request: []string{"select n from counter where id = $1", update}})
+		j, _ := judgeLoad(t, s, loaded{clients: 4, every: 20 * time.Millisecond, request: []string{"select n from counter where id = $1", update}})
 		if len(j.Causes) > 0 {
 			t.Errorf("%s of %s: %s", j.Causes[0].Rule.ID, j.Causes[0].Subject, j.Causes[0].Finding.Text)
 		}

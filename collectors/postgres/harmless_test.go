@@ -135,6 +135,7 @@ func cpu(t *testing.T, pid int) float64 {
 // TestSamplerCost reads the CPU time of the server process that serves the
 // sampler: at most 1 % of a core at 10 Hz, with 40 sessions of which 4 work.
 func TestSamplerCost(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	s.shop()
 	for range 36 {
@@ -161,7 +162,7 @@ func TestSamplerCost(t *testing.T) {
 	}
 	time.Sleep(time.Second)
 	pid := int(c.sampler.session.conn.PgConn().PID())
-	const seconds = 10
+	const seconds = 6
 	before := cpu(t, pid)
 	time.Sleep(seconds * time.Second)
 	used := (cpu(t, pid) - before) / seconds

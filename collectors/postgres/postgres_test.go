@@ -106,6 +106,7 @@ func (s *server) lookUp(times int) {
 }
 
 func TestRun(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	s.shop()
 	s.lookUp(3) // before the window: must not count

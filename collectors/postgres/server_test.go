@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -45,12 +47,87 @@ func startServerAt(t *testing.T, bin string, env []string, lines ...string) *ser
 	}
 	s := &server{t: t, bin: bin, data: filepath.Join(t.TempDir(), "data"), env: append(os.Environ(), env...)}
 	s.owner()
-	s.run("initdb", "-D", s.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+	if bin == debianBin {
+		s.copyFrom(prepared(t))
+	} else {
+		s.init()
+	}
 	s.port = freePort(t)
 	s.configure(lines)
 	s.start()
 	t.Cleanup(s.stop)
 	return s
+}
+
+func (s *server) init() {
+	s.t.Helper()
+	s.run("initdb", "-D", s.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+}
+
+// copyFrom takes a stopped server's data directory, which is many times
+// faster than to make and fill one.
+func (s *server) copyFrom(data string) {
+	s.t.Helper()
+	if out, err := exec.Command("cp", "-a", "--", data, s.data).CombinedOutput(); err != nil {
+		s.t.Fatalf("copy the prepared server: %v %s", err, out)
+	}
+}
+
+// template is a data directory with the shop in it, made by the first test
+// that needs a server.
+type template struct {
+	sync.Mutex
+	dir string // made by TestMain, removed at the end
+	ok  bool
+}
+
+var prepare template
+
+// TestMain lets more tests run at once than there are cores: they wait much
+// more than they work.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
+	dir, err := os.MkdirTemp("", "culprit-postgres-")
+	if err != nil {
+		panic(err)
+	}
+	prepare.dir = dir
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// prepared is the template's data directory.
+func prepared(t *testing.T) string {
+	t.Helper()
+	prepare.Lock()
+	defer prepare.Unlock()
+	if !prepare.ok {
+		prepare.make(t)
+		prepare.ok = true
+	}
+	return filepath.Join(prepare.dir, "data")
+}
+
+func (p *template) make(t *testing.T) {
+	t.Helper()
+	s := &server{t: t, bin: debianBin, data: filepath.Join(p.dir, "data"), env: os.Environ()}
+	s.owner()
+	s.init()
+	s.port = freePort(t)
+	plain, err := os.ReadFile(filepath.Join(s.data, "postgresql.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.configure(nil)
+	s.start()
+	s.fill()
+	s.stop()
+	s.write("postgresql.conf", string(plain)) // every test appends its own
+	_ = os.Remove(s.logPath())
 }
 
 func missing(t *testing.T, what string) {
@@ -209,21 +286,42 @@ func (s *server) log() string {
 	return string(bytes.ToValidUTF8(out, []byte("?")))
 }
 
-// shop is a database with enough rows for an index to matter and with planted
-// shapes: a missing index, indexes that grow at the end, a skewed column.
+// shop puts the prepared database in its place and connects to it.
 func (s *server) shop() *pgx.Conn {
 	s.t.Helper()
-	conn := s.connect("postgres", "postgres")
-	s.exec(conn, "create database shop", "create role watcher login", "grant pg_monitor to watcher", "create role bare login",
-		"create role reader login", "grant pg_monitor, pg_read_all_data to reader")
-	shop := s.connect("postgres", "shop")
-	s.exec(shop, "create extension pg_stat_statements", "create extension hypopg",
-		`create table purchase (id bigserial primary key, buyer bigint not null, made timestamptz not null default now(), state text not null, note text not null)`,
-		`insert into purchase (buyer, state, note) select (i * 7919) % 20000, case when i % 100 = 0 then 'open' else 'done' end, repeat('x', 60) from generate_series(1, 120000) i`,
-		`create index purchase_made on purchase (made)`, `create index purchase_state on purchase (state)`,
-		`create table counter (id int primary key, n bigint not null)`, `insert into counter select i, 0 from generate_series(1, 10) i`,
-		`vacuum analyze`)
-	return shop
+	boss, err := pgx.Connect(context.Background(), s.dsn("postgres", "postgres"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer boss.Close(context.Background())
+	s.exec(boss, "alter database shop_to_be rename to shop")
+	return s.connect("postgres", "shop")
+}
+
+// fill makes roles and a database with enough rows for an index to matter and
+// with planted shapes: a missing index, indexes that grow at the end, a skewed
+// column.
+func (s *server) fill() {
+	s.t.Helper()
+	for _, step := range []struct {
+		database   string
+		statements []string
+	}{
+		{"postgres", []string{"create role watcher login", "grant pg_monitor to watcher", "create role bare login", "create role reader login", "grant pg_monitor, pg_read_all_data to reader", "create database shop_to_be"}},
+		{"shop_to_be", []string{"create extension pg_stat_statements", "create extension hypopg",
+			`create table purchase (id bigserial primary key, buyer bigint not null, made timestamptz not null default now(), state text not null, note text not null)`,
+			`insert into purchase (buyer, state, note) select (i * 7919) % 20000, case when i % 100 = 0 then 'open' else 'done' end, repeat('x', 60) from generate_series(1, 120000) i`,
+			`create index purchase_made on purchase (made)`, `create index purchase_state on purchase (state)`,
+			`create table counter (id int primary key, n bigint not null)`, `insert into counter select i, 0 from generate_series(1, 10) i`,
+			`vacuum analyze`}},
+	} {
+		conn, err := pgx.Connect(context.Background(), s.dsn("postgres", step.database))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.exec(conn, step.statements...)
+		_ = conn.Close(context.Background())
+	}
 }
 
 func (s *server) write(name, text string) {

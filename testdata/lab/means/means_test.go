@@ -62,6 +62,32 @@ func TestFindPrefersTheCache(t *testing.T) {
 	}
 }
 
+func TestFindsPostgres18InTheCache(t *testing.T) {
+	cache := t.TempDir()
+	path := filepath.Join(postgres18Native(cache), "bin", "postgres")
+	find := func() Program {
+		for _, p := range Find(t.Context(), cache) {
+			if p.Name == "postgres-18" {
+				return p
+			}
+		}
+		t.Fatal("nobody looks for it")
+		return Program{}
+	}
+	if p := find(); p.Path != "" || p.Optional == "" {
+		t.Errorf("found in an empty cache: %+v", p)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if p := find(); p.Path != path || p.Version != Postgres18Version {
+		t.Errorf("found %+v, want %s", p, path)
+	}
+}
+
 func TestOptionalProgramIsNotMissing(t *testing.T) {
 	missing := Missing([]Program{{Name: "a"}, {Name: "b", Optional: "why"}, {Name: "c", Path: "/c"}})
 	if len(missing) != 1 || missing[0].Name != "a" {
