@@ -48,8 +48,8 @@ type lookup struct {
 
 func (l *lookup) missed() bool { return len(l.fallback) > 0 }
 
-// lookups lists the cache reads of a trace with what followed each.
-func (t *Trace) lookups() []lookup {
+// findLookups lists the cache reads of a trace with what followed each.
+func (t *Trace) findLookups() []lookup {
 	if !slices.ContainsFunc(t.called, func(c call) bool { return isCacheRead(&t.Spans[c.span]) }) {
 		return nil
 	}
@@ -184,7 +184,7 @@ type cacheTally struct {
 func cacheUses(traces []*Trace) cacheTally {
 	tally := cacheTally{of: map[cacheKey]*cacheUse{}}
 	for _, t := range traces {
-		for _, l := range t.lookups() {
+		for _, l := range t.lookups {
 			tally.count(t, &l)
 		}
 	}
@@ -233,7 +233,7 @@ func (t *Trace) cacheMisses(believable func(cacheKey) bool) []pattern {
 	at := map[key]int{}
 	var found []pattern
 	misses := map[key][]lookup{}
-	for _, l := range t.lookups() {
+	for _, l := range t.lookups {
 		if !l.missed() || !believable(t.cacheKey(&l)) {
 			continue
 		}
@@ -311,7 +311,7 @@ func reportCacheMisses(p *Pass, g *occurrences, use cacheUse, served float64) {
 // which the value was put into the cache.
 func missesWrittenBack(t *Trace) []pattern {
 	written := map[cacheKey]bool{}
-	for _, l := range t.lookups() {
+	for _, l := range t.lookups {
 		if l.missed() && l.write >= 0 {
 			written[t.cacheKey(&l)] = true
 		}

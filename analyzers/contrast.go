@@ -31,7 +31,7 @@ const (
 
 // contrasted are the attributes that requests may share, the coarsest first:
 // of several that tell the same requests apart the first is named.
-var contrasted = []struct {
+var contrasted = [...]struct {
 	key, name string
 }{
 	{evidence.AttrVersion, "version"}, {evidence.AttrNode, "node"}, {evidence.AttrHost, "host"}, {evidence.AttrPod, "pod"}, {"", "instance"},
@@ -110,15 +110,24 @@ func contrastsOf(s *requestSample) []*contrast {
 
 // contrastTally counts features among slow and other requests.
 type contrastTally struct {
+	requests int
 	slow     int
+	latest   map[string]*latestValues // by service
 	features map[feature]*contrast
 	having   map[feature]*contrast // by service and field: requests that have any value
 	values   map[feature]int       // by service and field
 	seen     map[feature]bool
 }
 
+// latestValues are those of the span of a service that was looked at last:
+// most spans of a request have the same, which need not be looked up again.
+type latestValues struct {
+	request int
+	values  [len(contrasted)]string // by field
+}
+
 func newContrastTally() *contrastTally {
-	return &contrastTally{features: map[feature]*contrast{}, having: map[feature]*contrast{}, values: map[feature]int{}, seen: map[feature]bool{}}
+	return &contrastTally{latest: map[string]*latestValues{}, features: map[feature]*contrast{}, having: map[feature]*contrast{}, values: map[feature]int{}, seen: map[feature]bool{}}
 }
 
 // add counts the features of one request: of all that ran for it.
@@ -126,19 +135,33 @@ func (x *contrastTally) add(t *Trace, request int32, slow bool) {
 	if slow {
 		x.slow++
 	}
+	x.requests++
 	clear(x.seen)
 	todo := []int32{request}
 	for len(todo) > 0 {
 		i := todo[len(todo)-1]
 		todo = append(todo[:len(todo)-1], t.children(i)...)
-		for field, a := range contrasted {
-			value := t.Spans[i].Instance
-			if a.key != "" {
-				value = t.Spans[i].Attr(a.key)
-			}
-			if value != "" {
-				x.count(t, feature{t.Spans[i].Service, field, value}, slow)
-			}
+		x.addSpan(t, &t.Spans[i], slow)
+	}
+}
+
+func (x *contrastTally) addSpan(t *Trace, s *evidence.Span, slow bool) {
+	latest := x.latest[s.Service]
+	if latest == nil {
+		latest = &latestValues{}
+		x.latest[s.Service] = latest
+	}
+	if latest.request != x.requests {
+		*latest = latestValues{request: x.requests}
+	}
+	for field, a := range contrasted {
+		value := s.Instance
+		if a.key != "" {
+			value = s.Attr(a.key)
+		}
+		if value != "" && value != latest.values[field] {
+			latest.values[field] = value
+			x.count(t, feature{s.Service, field, value}, slow)
 		}
 	}
 }

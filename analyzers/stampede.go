@@ -72,7 +72,7 @@ func missesByKey(traces []*Trace) [][]miss {
 	at := map[cachedKey]int{}
 	var out [][]miss
 	for _, t := range traces {
-		for _, l := range t.lookups() {
+		for _, l := range t.lookups {
 			if !l.missed() || l.write < 0 {
 				continue
 			}

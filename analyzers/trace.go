@@ -40,6 +40,7 @@ type Trace struct {
 	entries []entry         // where requests enter services, parents first
 	called  []call          // every call, by start
 	groups  []callGroup     // the calls by request and callee
+	lookups []lookup        // reads of caches
 }
 
 // entry is a span at which a request enters a service, with what it asks for.
@@ -83,6 +84,7 @@ func BuildTraces(b *evidence.Bundle) []*Trace {
 		t.findEntries()
 		t.called = scratch.findCalls(t)
 		t.groups = scratch.groupCalls(t)
+		t.lookups = t.findLookups()
 	}
 	return traces
 }
