@@ -92,8 +92,8 @@ type markdown struct {
 
 func (m *markdown) document() string {
 	m.head()
-	m.symptoms()
 	m.ranking()
+	m.symptoms()
 	for i, c := range m.r.Causes {
 		if i < m.d.causes {
 			m.cause(c, fmt.Sprintf("%d. %s", c.Rank, mdText(c.Title)))

@@ -10,7 +10,11 @@ import (
 // terminal. goldmark and fuzzing hold these functions to it.
 
 // mdText escapes one line of prose, wherever in a line it stands.
-func mdText(s string) string {
+func mdText(s string) string { return mdProse(s, true) }
+
+// mdProse escapes prose; atStart says that it may stand at the start of a line,
+// where more is markup.
+func mdProse(s string, atStart bool) string {
 	s = strings.TrimSpace(strings.ReplaceAll(s, "\n", " "))
 	var b strings.Builder
 	runes := []rune(s)
@@ -22,7 +26,7 @@ func mdText(s string) string {
 			r == '_' && !(inWord(runes, i-1) && inWord(runes, i+1)),
 			r == '!' && i+1 < len(runes) && runes[i+1] == '[',
 			r == '!' && i+1 == len(runes),
-			i == 0 && strings.ContainsRune("#+-=:/", r),                                             // the last: GitLab's quick actions
+			atStart && i == 0 && strings.ContainsRune("#+-=:/", r),                                             // the last: GitLab's quick actions
 			(r == '!' || r == '%') && i+1 < len(runes) && (inWord(runes, i+1) || runes[i+1] == '"'), // merge request, milestone
 			(r == '{' || r == '[') && i+1 < len(runes) && (runes[i+1] == '+' || runes[i+1] == '-'),  // inline diff
 			(r == '.' || r == ')') && allDigits(runes[:i]) && (i+1 == len(runes) || runes[i+1] == ' '),
@@ -115,7 +119,7 @@ func mdInline(s string) string {
 			b.WriteString(mdCode(p.Text))
 			continue
 		}
-		text := mdText(p.Text)
+		text := mdProse(p.Text, i == 0)
 		if i > 0 && text != "" && unicode.IsSpace([]rune(p.Text)[0]) {
 			b.WriteByte(' ')
 		}

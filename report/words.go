@@ -345,7 +345,7 @@ func or(s, instead string) string {
 
 // operationsShown are listed at once; a system has hundreds, and those that
 // matter come first.
-const operationsShown = 10
+const operationsShown = 5
 
 // inSight splits the operations: slow ones and the first few, and the others.
 func (r *Report) inSight() (shown, more []Symptom) {
