@@ -172,6 +172,15 @@ func TestFindings(t *testing.T) {
 		j, r := judgeLoad(t, s, loaded{clients: 8, request: []string{"begin", "update counter set n = n + 1 where id = 1", "select n from counter where id = $1", "select pg_sleep(0.002)", "commit"}})
 		wantCause(t, j, r, "row-lock-contention", "counter")
 	})
+	t.Run("idle in transaction", func(t *testing.T) {
+		j, r := judgeLoad(t, s, loaded{clients: 12, every: 250 * time.Millisecond, request: []string{update}, beside: func(s *server) {
+			hold(s, "forgetful", 2*time.Second, "begin", "update counter set n = 0")
+		}})
+		h := wantCause(t, j, r, "idle-in-transaction", "counter")
+		if h.Finding.Facts["app"] != "forgetful" {
+			t.Errorf("held by %q", h.Finding.Facts["app"])
+		}
+	})
 	t.Run("lock queue", func(t *testing.T) {
 		j, r := judgeLoad(t, s, loaded{clients: 30, every: 400 * time.Millisecond, request: []string{"select n from counter where id = $1"}, beside: func(s *server) {
 			alter := s.connect("postgres", "shop")
@@ -200,7 +209,14 @@ func TestFindings(t *testing.T) {
 	t.Run("slow commit", func(t *testing.T) {
 		s.exec(shop, "create table log (id bigserial, client int)", "alter system set synchronous_commit = on", "alter system set fsync = on", "alter system set commit_delay = 30000", "alter system set commit_siblings = 0", "select pg_reload_conf()")
 		time.Sleep(200 * time.Millisecond)
-		j, r := judgeLoad(t, s, loaded{clients: 8, request: []string{"insert into log (client) values ($1)"}})
-		wantCause(t, j, r, "slow-commit", fmt.Sprintf("127.0.0.1:%d/shop", s.port))
+		for name, request := range map[string][]string{
+			"by itself":  {"insert into log (client) values ($1)"},
+			"explicitly": {"begin", "insert into log (client) values ($1)", "commit"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				j, r := judgeLoad(t, s, loaded{clients: 8, request: request})
+				wantCause(t, j, r, "slow-commit", fmt.Sprintf("127.0.0.1:%d/shop", s.port))
+			})
+		}
 	})
 }
