@@ -27,8 +27,8 @@ var cacheRatio = Analyzer{
 
 func runCacheRatio(p *Pass) error {
 	for _, e := range p.entitiesOf(evidence.CacheMisses) {
-		missed := p.seriesOf(evidence.CacheMisses, exactly(e))
-		hit := p.seriesOf(evidence.CacheHits, exactly(e))
+		missed := p.seriesAt(evidence.CacheMisses, e)
+		hit := p.seriesAt(evidence.CacheHits, e)
 		times, misses := sumSeries(missed)
 		ht, hits := sumSeries(hit)
 		lookups := (mean(misses) + mean(hits)) * p.Bundle.Window.Duration().Seconds()

@@ -27,15 +27,15 @@ var connectionLimit = Analyzer{
 func runConnectionLimit(p *Pass) error {
 	for _, e := range union(p.entitiesOf(evidence.DBConnections), p.entitiesOf(evidence.DBConnectionsRejected)) {
 		facts := map[string]string{"server": consumerName(e)}
-		if limit, ok := meanOf(p.seriesOf(evidence.DBConnectionsMax, exactly(e))); ok && limit > 0 {
+		if limit, ok := meanOf(p.seriesAt(evidence.DBConnectionsMax, e)); ok && limit > 0 {
 			facts["max"], facts["proposed"] = decimals(limit, 0), decimals(math.Ceil(limit*1.5), 0)
 		}
 		p.reportStall(stall{finds: FindConnections, entity: e, stalled: databaseCalls, facts: facts,
 			text: func(float64) string { return fmt.Sprintf("%s was out of connections while requests were slow", e) },
 			witnesses: []*witness{
-				p.witness(evidence.DBConnections, exactly(e), witness{finds: FindConnectionsUse, unit: "1", none: 0.9, full: 0.99,
-					text: func(v float64) string { return percent(v) + " of the connections it may have were open" }}).over(p.seriesOf(evidence.DBConnectionsMax, exactly(e))),
-				p.witness(evidence.DBConnectionsRejected, exactly(e), witness{finds: FindConnectionsRejected, unit: "1/s", none: 0, full: 0.5,
+				witnessOf(p.seriesAt(evidence.DBConnections, e), witness{finds: FindConnectionsUse, unit: "1", none: 0.9, full: 0.99,
+					text: func(v float64) string { return percent(v) + " of the connections it may have were open" }}).over(p.seriesAt(evidence.DBConnectionsMax, e)),
+				witnessOf(p.seriesAt(evidence.DBConnectionsRejected, e), witness{finds: FindConnectionsRejected, unit: "1/s", none: 0, full: 0.5,
 					text: func(v float64) string { return decimals(v, 2) + " connections a second were refused" }}),
 			}})
 	}

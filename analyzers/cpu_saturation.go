@@ -41,13 +41,13 @@ func runCPUSaturation(p *Pass) error {
 				return fmt.Sprintf("node %s had no CPU to spare while requests were slow", e.Resource)
 			},
 			witnesses: []*witness{
-				p.witness(evidence.NodeCPUBusy, exactly(e), witness{finds: FindNodeBusy, unit: "1", none: 0.85, full: 0.97,
+				witnessOf(p.seriesAt(evidence.NodeCPUBusy, e), witness{finds: FindNodeBusy, unit: "1", none: 0.85, full: 0.97,
 					text: func(v float64) string { return percent(v) + " of the node's cores were busy" }}),
-				p.witness(evidence.NodeCPUSteal, exactly(e), witness{finds: FindNodeSteal, unit: "1", none: 0.05, full: 0.2,
+				witnessOf(p.seriesAt(evidence.NodeCPUSteal, e), witness{finds: FindNodeSteal, unit: "1", none: 0.05, full: 0.2,
 					text: func(v float64) string { return percent(v) + " of the core time went to other guests of the hypervisor" }}),
-				p.witness(evidence.NodeCPUPressure, exactly(e), witness{finds: FindNodeQueue, unit: "1", none: 0.2, full: 0.5, support: true,
+				witnessOf(p.seriesAt(evidence.NodeCPUPressure, e), witness{finds: FindNodeQueue, unit: "1", none: 0.2, full: 0.5, support: true,
 					text: func(v float64) string { return "in " + percent(v) + " of the time some task waited for a core" }}),
-				p.witness(evidence.NodeLoad, exactly(e), witness{finds: FindNodeLoad, unit: "1", none: 1, full: 2, support: true,
+				witnessOf(p.seriesAt(evidence.NodeLoad, e), witness{finds: FindNodeLoad, unit: "1", none: 1, full: 2, support: true,
 					text: func(v float64) string { return decimals(v, 1) + " tasks a core ran or waited" }}),
 			}})
 	}
@@ -58,7 +58,7 @@ func runCPUSaturation(p *Pass) error {
 // them, where there is one node, so that all that was measured runs on it.
 func (p *Pass) nodeFacts(e evidence.Entity, alone bool) map[string]string {
 	f := map[string]string{"node": e.Resource}
-	cores, ok := meanOf(p.seriesOf(evidence.NodeCPUCount, exactly(e)))
+	cores, ok := meanOf(p.seriesAt(evidence.NodeCPUCount, e))
 	if ok && cores > 0 {
 		f["cores"] = decimals(cores, 0)
 		f["proposed"] = decimals(cores*1.5+0.49, 0)
@@ -68,7 +68,7 @@ func (p *Pass) nodeFacts(e evidence.Entity, alone bool) map[string]string {
 	}
 	most := 0.0
 	for _, c := range p.entitiesOf(evidence.CPUUsage) {
-		times, values := sumSeries(p.seriesOf(evidence.CPUUsage, exactly(c)))
+		times, values := sumSeries(p.seriesAt(evidence.CPUUsage, c))
 		if v := p.loadedMean("", times, values); v > most {
 			most = v
 			f["consumer"], f["consumer_cores"] = consumerName(c), decimals(v, 2)

@@ -42,17 +42,17 @@ func (p *Pass) diskWitnesses(e evidence.Entity) []*witness {
 	slow := func(what string) func(float64) string {
 		return func(v float64) string { return "a " + what + " took " + decimals(v*1000, 1) + " ms" }
 	}
-	busy := p.seriesOf(evidence.DiskBusy, exactly(e))
+	busy := p.seriesAt(evidence.DiskBusy, e)
 	// the node's stalls name no disk: they are this one's only while it works
 	node, _, _ := strings.Cut(e.Resource, " ")
-	pressure := p.witness(evidence.DiskPressure, exactly(evidence.Entity{Resource: node}), witness{finds: FindDiskPressure, unit: "1", none: 0.05, full: 0.3, support: true,
+	pressure := witnessOf(p.seriesAt(evidence.DiskPressure, evidence.Entity{Resource: node}), witness{finds: FindDiskPressure, unit: "1", none: 0.05, full: 0.3, support: true,
 		text: func(v float64) string { return percent(v) + " of the time all tasks of the node waited for disks" }})
 	return []*witness{
-		p.witness(evidence.DiskQueue, exactly(e), witness{finds: FindDiskQueue, unit: "{request}", none: 4, full: 16,
+		witnessOf(p.seriesAt(evidence.DiskQueue, e), witness{finds: FindDiskQueue, unit: "{request}", none: 4, full: 16,
 			text: func(v float64) string { return decimals(v, 1) + " requests at a time were at the disk" }}).whileBusy(busy),
-		p.witness(evidence.DiskReadLatency, exactly(e), witness{finds: FindDiskRead, unit: "s", none: 0.02, full: 0.1, text: slow("read")}).whileBusy(busy),
-		p.witness(evidence.DiskWriteLatency, exactly(e), witness{finds: FindDiskWrite, unit: "s", none: 0.02, full: 0.1, text: slow("write")}).whileBusy(busy),
-		p.witness(evidence.DiskBusy, exactly(e), witness{finds: FindDiskBusy, unit: "1", support: true,
+		witnessOf(p.seriesAt(evidence.DiskReadLatency, e), witness{finds: FindDiskRead, unit: "s", none: 0.02, full: 0.1, text: slow("read")}).whileBusy(busy),
+		witnessOf(p.seriesAt(evidence.DiskWriteLatency, e), witness{finds: FindDiskWrite, unit: "s", none: 0.02, full: 0.1, text: slow("write")}).whileBusy(busy),
+		witnessOf(p.seriesAt(evidence.DiskBusy, e), witness{finds: FindDiskBusy, unit: "1", support: true,
 			text: func(v float64) string { return percent(v) + " of the time it had a request" }}),
 		pressure,
 	}
@@ -69,9 +69,10 @@ func (w *witness) whileBusy(busy []*evidence.Series) *witness {
 	}
 	out := *w
 	at, values := sumSeries(busy)
-	out.values = make([]float64, len(w.values))
-	for i, t := range w.times {
-		if valueAt(at, values, t) >= busyDisk {
+	out.values = alignTo(w.times, at, values)
+	for i, busy := range out.values {
+		out.values[i] = 0
+		if busy >= busyDisk {
 			out.values[i] = w.values[i]
 		}
 	}

@@ -49,7 +49,7 @@ func runDNS(p *Pass) error {
 }
 
 func (p *Pass) reportDNSShares(e evidence.Entity) {
-	asked, ok := meanOf(p.seriesOf(evidence.DNSRequests, exactly(e)))
+	asked, ok := meanOf(p.seriesAt(evidence.DNSRequests, e))
 	if !ok || asked <= 0 {
 		return
 	}
@@ -58,7 +58,7 @@ func (p *Pass) reportDNSShares(e evidence.Entity) {
 		finds Kind
 		text  string
 	}{{evidence.DNSFailures, FindDNSFailed, "failed"}, {evidence.DNSUnknown, FindDNSUnknown, "do not exist"}} {
-		if v, ok := meanOf(p.seriesOf(part.kind, exactly(e))); ok {
+		if v, ok := meanOf(p.seriesAt(part.kind, e)); ok {
 			share := clamp01(v / asked)
 			p.Report(Finding{Kind: part.finds, Entity: e, Value: share, Unit: "1", Text: percent(share) + " of the names asked for " + part.text})
 		}

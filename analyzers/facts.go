@@ -17,6 +17,7 @@ type Facts struct {
 	Traces   []*Trace  `json:"-"`
 
 	index traceIndex
+	slow  map[string]*slowTimes // by service; "" is all of them
 }
 
 // Symptom is how an operation did in the window.
@@ -76,6 +77,7 @@ func factsOf(b *evidence.Bundle) *Facts {
 	slices.SortStableFunc(f.Symptoms, func(x, y Symptom) int {
 		return cmp.Or(cmp.Compare(y.RPS*y.P95, x.RPS*x.P95), x.Entity.Compare(y.Entity))
 	})
+	f.slow = slowTimesOf(f.Symptoms)
 	for _, s := range f.Symptoms {
 		if s.Slow {
 			f.Slow = append(f.Slow, s)
@@ -209,20 +211,15 @@ func (s *Symptom) markSlowBins() {
 // errorRatio of an operation from its request and error rates; 0 where errors
 // are not counted.
 func errorRatio(b *evidence.Bundle, e evidence.Entity) float64 {
-	var errs, all float64
-	for i := range b.Series {
-		s := &b.Series[i]
-		if s.Entity.Service != e.Service || s.Entity.Operation != e.Operation {
-			continue
+	p := Pass{Bundle: b}
+	of := func(o evidence.Entity) bool { return o.Service == e.Service && o.Operation == e.Operation }
+	total := func(k evidence.Kind) (t float64) {
+		for _, s := range p.seriesOf(k, of) {
+			t += mean(s.Values)
 		}
-		switch s.Kind {
-		case evidence.ServerErrors:
-			errs += mean(s.Values)
-		case evidence.ServerRequests:
-			all += mean(s.Values)
-		}
+		return t
 	}
-	return clamp01(per(errs, all))
+	return clamp01(per(total(evidence.ServerErrors), total(evidence.ServerRequests)))
 }
 
 func sum(values []float64) float64 {

@@ -36,25 +36,28 @@ func runGC(p *Pass) error {
 }
 
 func (p *Pass) gcWitnesses(e evidence.Entity) []*witness {
-	cpu := p.processCPU(e)
+	var cpu []*evidence.Series
+	if len(p.seriesAt(evidence.GCCPU, e))+len(p.seriesAt(evidence.GCAssist, e)) > 0 {
+		cpu = p.processCPU(e)
+	}
 	return []*witness{
-		p.witness(evidence.GCTime, exactly(e), witness{finds: FindGCPause, unit: "1", none: 0.03, full: 0.15,
+		witnessOf(p.seriesAt(evidence.GCTime, e), witness{finds: FindGCPause, unit: "1", none: 0.03, full: 0.15,
 			text: func(v float64) string { return decimals(v*100, 1) + " % of the time went into pauses" }}),
-		p.witness(evidence.GCCPU, exactly(e), witness{finds: FindGCCPU, unit: "1", none: 0.15, full: 0.4,
+		witnessOf(p.seriesAt(evidence.GCCPU, e), witness{finds: FindGCCPU, unit: "1", none: 0.15, full: 0.4,
 			text: func(v float64) string { return percent(v) + " of the process's CPU went to the collector" }}).over(cpu),
-		p.witness(evidence.GCAssist, exactly(e), witness{finds: FindGCAssist, unit: "1", none: 0.03, full: 0.15,
+		witnessOf(p.seriesAt(evidence.GCAssist, e), witness{finds: FindGCAssist, unit: "1", none: 0.03, full: 0.15,
 			text: func(v float64) string { return percent(v) + " of its CPU was taken from requests that allocate" }}).over(cpu),
-		p.witness(evidence.HeapAlloc, exactly(e), witness{finds: FindGCTurnover, unit: "1/s", support: true,
-			text: func(v float64) string { return "it allocates " + decimals(v, 1) + " times its heap a second" }}).over(p.seriesOf(evidence.HeapUsed, exactly(e))),
-		p.witness(evidence.HeapUsed, exactly(e), witness{finds: FindHeapUse, unit: "1", support: true,
-			text: func(v float64) string { return percent(v) + " of the heap allowed is in use" }}).over(p.seriesOf(evidence.HeapMax, exactly(e))),
+		witnessOf(p.seriesAt(evidence.HeapAlloc, e), witness{finds: FindGCTurnover, unit: "1/s", support: true,
+			text: func(v float64) string { return "it allocates " + decimals(v, 1) + " times its heap a second" }}).over(p.seriesAt(evidence.HeapUsed, e)),
+		witnessOf(p.seriesAt(evidence.HeapUsed, e), witness{finds: FindHeapUse, unit: "1", support: true,
+			text: func(v float64) string { return percent(v) + " of the heap allowed is in use" }}).over(p.seriesAt(evidence.HeapMax, e)),
 	}
 }
 
 // processCPU is the CPU of a process: its own account, or, where only that is
 // there, that of the one container of its service.
 func (p *Pass) processCPU(e evidence.Entity) []*evidence.Series {
-	if own := p.seriesOf(evidence.CPUUsage, exactly(e)); len(own) > 0 || e.Service == "" {
+	if own := p.seriesAt(evidence.CPUUsage, e); len(own) > 0 || e.Service == "" {
 		return own
 	}
 	return p.seriesOf(evidence.CPUUsage, ofService(e.Service))
@@ -62,15 +65,15 @@ func (p *Pass) processCPU(e evidence.Entity) []*evidence.Series {
 
 func (p *Pass) gcFacts(e evidence.Entity) map[string]string {
 	f := map[string]string{"service": e.Service, "instance": e.Instance}
-	if v, ok := meanOf(p.seriesOf(evidence.HeapUsed, exactly(e))); ok {
+	if v, ok := meanOf(p.seriesAt(evidence.HeapUsed, e)); ok {
 		f["heap"] = bytesText(v)
 		f["proposed"] = bytesText(2 * v)
 	}
-	if v, ok := meanOf(p.seriesOf(evidence.HeapMax, exactly(e))); ok && v > 0 {
+	if v, ok := meanOf(p.seriesAt(evidence.HeapMax, e)); ok && v > 0 {
 		f["limit"] = bytesText(v)
 		f["proposed"] = bytesText(2 * v)
 	}
-	if v, ok := meanOf(p.seriesOf(evidence.HeapAlloc, exactly(e))); ok {
+	if v, ok := meanOf(p.seriesAt(evidence.HeapAlloc, e)); ok {
 		f["alloc"] = bytesText(v)
 	}
 	return f

@@ -129,7 +129,7 @@ func (p *Pass) reportCPUSkew(service string, e evidence.Entity) {
 		if o.Service != service {
 			continue
 		}
-		v, _ := meanOf(p.seriesOf(evidence.CPUUsage, exactly(o)))
+		v, _ := meanOf(p.seriesAt(evidence.CPUUsage, o))
 		if o.Instance == e.Instance {
 			own, ok = v, true
 		} else {

@@ -79,18 +79,18 @@ func (p *Pass) slowestRoot() float64 {
 
 // generatorMetrics reads a generator that writes its metrics to Prometheus.
 func (p *Pass) generatorMetrics(e evidence.Entity) {
-	dropped, ok := meanOf(p.seriesOf(evidence.LoadDropped, exactly(e)))
-	done, okDone := meanOf(p.seriesOf(evidence.LoadIterations, exactly(e)))
+	dropped, ok := meanOf(p.seriesAt(evidence.LoadDropped, e))
+	done, okDone := meanOf(p.seriesAt(evidence.LoadIterations, e))
 	if ok && okDone && dropped+done > 0 {
-		p.reportDropped(e, dropped, done, evidence.Ref{Source: "prometheus", Query: p.seriesOf(evidence.LoadDropped, exactly(e))[0].Query})
+		p.reportDropped(e, dropped, done, evidence.Ref{Source: "prometheus", Query: p.seriesAt(evidence.LoadDropped, e)[0].Query})
 	}
-	_, users := sumSeries(p.seriesOf(evidence.LoadUsers, exactly(e)))
-	if limit, ok := meanOf(p.seriesOf(evidence.LoadUsersMax, exactly(e))); ok && limit > 0 {
+	_, users := sumSeries(p.seriesAt(evidence.LoadUsers, e))
+	if limit, ok := meanOf(p.seriesAt(evidence.LoadUsersMax, e)); ok && limit > 0 {
 		v := quantile(users, 0.95) / limit
 		p.Report(Finding{Kind: FindLoadUsers, Entity: e, Value: v, Unit: "1",
 			Text: fmt.Sprintf("%.0f of the %.0f virtual users that it may start were at work", v*limit, limit)})
 	}
-	blocked, ok := meanOf(p.seriesOf(evidence.LoadBlocked, exactly(e)))
+	blocked, ok := meanOf(p.seriesAt(evidence.LoadBlocked, e))
 	if worst := p.slowestRoot(); ok && worst > 0 {
 		p.Report(Finding{Kind: FindLoadBlocked, Entity: e, Value: clamp01(blocked / (blocked + worst)), Unit: "1",
 			Text: fmt.Sprintf("its requests waited %.1f ms for a connection of its own", blocked*1000)})

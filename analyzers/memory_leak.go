@@ -49,14 +49,14 @@ type growth struct {
 
 func runMemoryLeak(p *Pass) error {
 	for _, e := range p.entitiesOf(evidence.MemoryUsage) {
-		w := p.witness(evidence.MemoryUsage, exactly(e), witness{finds: FindLeak, unit: "By"})
+		w := witnessOf(p.seriesAt(evidence.MemoryUsage, e), witness{finds: FindLeak, unit: "By"})
 		if w == nil {
 			continue
 		}
-		limit, limited := meanOf(p.seriesOf(evidence.MemoryLimit, exactly(e)))
+		limit, limited := meanOf(p.seriesAt(evidence.MemoryLimit, e))
 		g, ok := growthOf(w.times, w.values)
-		if !ok || !g.leaks(limit, limited) {
-			continue
+		if !ok || !g.leaks(limit, limited) || e.Service == "" && !limited {
+			continue // without either, nobody is slowed and nothing breaks: a cache that fills
 		}
 		p.reportLeak(e, w, g, limit)
 	}

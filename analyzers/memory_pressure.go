@@ -52,40 +52,40 @@ func runMemoryPressure(p *Pass) error {
 
 // memoryStall, kills: the ramps are the same for a container and a node.
 func (p *Pass) memoryStall(k evidence.Kind, e evidence.Entity) *witness {
-	return p.witness(k, exactly(e), witness{finds: FindMemoryStall, unit: "1", none: 0.01, full: 0.1,
+	return witnessOf(p.seriesAt(k, e), witness{finds: FindMemoryStall, unit: "1", none: 0.01, full: 0.1,
 		text: func(v float64) string {
 			return decimals(v*100, 1) + " % of the time all of its tasks waited for memory"
 		}})
 }
 
 func (p *Pass) memoryKills(k evidence.Kind, e evidence.Entity) *witness {
-	return p.witness(k, exactly(e), witness{finds: FindMemoryKills, unit: "1/s", none: 0, full: 1.0 / 600,
+	return witnessOf(p.seriesAt(k, e), witness{finds: FindMemoryKills, unit: "1/s", none: 0, full: 1.0 / 600,
 		text: func(v float64) string { return "processes were killed for lack of memory" }})
 }
 
 func (p *Pass) containerMemory(e evidence.Entity) []*witness {
 	return []*witness{
 		p.memoryStall(evidence.MemoryPressure, e), p.memoryKills(evidence.MemoryKills, e),
-		p.witness(evidence.MemoryUsage, exactly(e), witness{finds: FindMemoryUse, unit: "1", support: true,
-			text: func(v float64) string { return "it holds " + percent(v) + " of the memory it may" }}).over(p.seriesOf(evidence.MemoryLimit, exactly(e))),
+		witnessOf(p.seriesAt(evidence.MemoryUsage, e), witness{finds: FindMemoryUse, unit: "1", support: true,
+			text: func(v float64) string { return "it holds " + percent(v) + " of the memory it may" }}).over(p.seriesAt(evidence.MemoryLimit, e)),
 	}
 }
 
 func (p *Pass) nodeMemory(e evidence.Entity) []*witness {
 	return []*witness{
 		p.memoryStall(evidence.NodeMemoryPressure, e), p.memoryKills(evidence.NodeMemoryKills, e),
-		p.witness(evidence.NodeMemoryFaults, exactly(e), witness{finds: FindMemoryFaults, unit: "1/s", none: 250, full: 1000,
+		witnessOf(p.seriesAt(evidence.NodeMemoryFaults, e), witness{finds: FindMemoryFaults, unit: "1/s", none: 250, full: 1000,
 			text: func(v float64) string { return decimals(v, 0) + " page faults a second went to disk" }}),
-		p.witness(evidence.NodeMemorySwap, exactly(e), witness{finds: FindMemorySwap, unit: "1/s", none: 100, full: 2000,
+		witnessOf(p.seriesAt(evidence.NodeMemorySwap, e), witness{finds: FindMemorySwap, unit: "1/s", none: 100, full: 2000,
 			text: func(v float64) string { return decimals(v, 0) + " pages a second were swapped" }}),
-		p.witness(evidence.NodeMemoryAvailable, exactly(e), witness{finds: FindMemoryAvailable, unit: "1", support: true,
-			text: func(v float64) string { return percent(v) + " of the node's memory was available" }}).over(p.seriesOf(evidence.NodeMemoryTotal, exactly(e))),
+		witnessOf(p.seriesAt(evidence.NodeMemoryAvailable, e), witness{finds: FindMemoryAvailable, unit: "1", support: true,
+			text: func(v float64) string { return percent(v) + " of the node's memory was available" }}).over(p.seriesAt(evidence.NodeMemoryTotal, e)),
 	}
 }
 
 func (p *Pass) memoryFacts(e evidence.Entity) map[string]string {
 	f := map[string]string{"container": e.Resource, "service": e.Service}
-	if v, ok := meanOf(p.seriesOf(evidence.MemoryLimit, exactly(e))); ok && v > 0 {
+	if v, ok := meanOf(p.seriesAt(evidence.MemoryLimit, e)); ok && v > 0 {
 		f["limit"], f["proposed"] = bytesText(v), bytesText(1.5*v)
 	}
 	return f

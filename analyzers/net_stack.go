@@ -50,7 +50,7 @@ func runNetStack(p *Pass) error {
 		{evidence.ClientErrors, FindClientFails, "1/s", 1, scale(1, " calls a second failed, as their caller counts them")},
 	} {
 		for _, e := range p.entitiesOf(m.kind) {
-			series := p.seriesOf(m.kind, exactly(e))
+			series := p.seriesAt(m.kind, e)
 			times, values := sumSeries(series)
 			v := p.loadedMean(e.Service, times, values) / m.by
 			p.Report(Finding{Kind: m.finds, Entity: e, Value: v, Unit: m.unit, Text: m.text(v), Refs: []evidence.Ref{{Source: "prometheus", Query: series[0].Query}}})
@@ -63,7 +63,7 @@ func runNetStack(p *Pass) error {
 
 func (p *Pass) reportRetryShare() {
 	for _, e := range p.entitiesOf(evidence.Retries) {
-		w := p.witness(evidence.Retries, exactly(e), witness{}).over(p.seriesOf(evidence.Attempts, exactly(e)))
+		w := witnessOf(p.seriesAt(evidence.Retries, e), witness{}).over(p.seriesAt(evidence.Attempts, e))
 		if w == nil {
 			continue
 		}

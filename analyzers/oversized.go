@@ -49,8 +49,8 @@ func runOversized(p *Pass) error {
 // spare is the share of a reservation that could be given back; 0 where either
 // side is not known. It puts the numbers into facts.
 func (p *Pass) spare(e evidence.Entity, reserved, used evidence.Kind, headroom float64, text func(float64) string, name string, facts map[string]string) float64 {
-	have, ok := meanOf(p.seriesOf(reserved, exactly(e)))
-	_, values := sumSeries(p.seriesOf(used, exactly(e)))
+	have, ok := meanOf(p.seriesAt(reserved, e))
+	_, values := sumSeries(p.seriesAt(used, e))
 	if !ok || have <= 0 || len(values) < leakPoints {
 		return 0
 	}

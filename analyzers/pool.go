@@ -56,19 +56,19 @@ func runPool(p *Pass) error {
 // poolOf reads one pool's series; false for a pool without a limit or that
 // nobody used.
 func poolOf(p *Pass, e evidence.Entity) (*pool, bool) {
-	limit, ok := meanOf(p.seriesOf(evidence.PoolMax, exactly(e)))
+	limit, ok := meanOf(p.seriesAt(evidence.PoolMax, e))
 	if !ok || limit <= 0 || limit >= math.MaxInt32 {
 		return nil, false
 	}
 	pl := &pool{entity: e, max: limit, spans: p.Facts.serviceSpans(e.Service)}
-	_, used := sumSeries(p.seriesOf(evidence.PoolUsed, exactly(e)))
+	_, used := sumSeries(p.seriesAt(evidence.PoolUsed, e))
 	if len(used) > 0 {
 		pl.use, pl.meanUse = quantile(used, 0.95), mean(used)
 	}
-	acquires := p.seriesOf(evidence.PoolAcquires, exactly(e))
+	acquires := p.seriesAt(evidence.PoolAcquires, e)
 	pl.acquires, _ = meanOf(acquires)
 	pl.readWaits(p, acquires)
-	if waits, ok := meanOf(p.seriesOf(evidence.PoolWaits, exactly(e))); ok && pl.acquires > 0 {
+	if waits, ok := meanOf(p.seriesAt(evidence.PoolWaits, e)); ok && pl.acquires > 0 {
 		pl.waitShare, pl.hasShare = clamp01(waits/pl.acquires), true
 	}
 	return pl, pl.acquires > 0 || pl.use > 0
@@ -78,9 +78,9 @@ func poolOf(p *Pass, e evidence.Entity) (*pool, bool) {
 // second over acquires per second, or by Little's law from the callers that
 // wait, where only their number is known.
 func (pl *pool) readWaits(p *Pass, acquires []*evidence.Series) {
-	waited := p.seriesOf(evidence.PoolWaitTime, exactly(pl.entity))
+	waited := p.seriesAt(evidence.PoolWaitTime, pl.entity)
 	if len(waited) == 0 {
-		waited = p.seriesOf(evidence.PoolPending, exactly(pl.entity))
+		waited = p.seriesAt(evidence.PoolPending, pl.entity)
 	}
 	if len(waited) == 0 || len(acquires) == 0 {
 		return
@@ -123,7 +123,7 @@ func reportPool(p *Pass, pl *pool) {
 }
 
 func (pl *pool) useChart(p *Pass) Chart {
-	times, values := sumSeries(p.seriesOf(evidence.PoolUsed, exactly(pl.entity)))
+	times, values := sumSeries(p.seriesAt(evidence.PoolUsed, pl.entity))
 	return Chart{Title: "Connections in use", Unit: "{connection}", Limit: pl.max, LimitName: "pool size", Lines: []Line{{Name: "in use", Times: times, Values: values}}}
 }
 

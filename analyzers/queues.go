@@ -33,7 +33,7 @@ var queueBacklog = Analyzer{
 
 func runQueues(p *Pass) error {
 	for _, e := range p.entitiesOf(evidence.QueueDepth) {
-		w := p.witness(evidence.QueueDepth, exactly(e), witness{unit: "{message}"})
+		w := witnessOf(p.seriesAt(evidence.QueueDepth, e), witness{unit: "{message}"})
 		if w != nil && len(w.values) >= leakPoints {
 			p.reportQueue(e, w)
 		}
@@ -44,7 +44,7 @@ func runQueues(p *Pass) error {
 func (p *Pass) reportQueue(e evidence.Entity, w *witness) {
 	at, slope, _ := line(w.times, w.values)
 	end := at + slope*float64(w.times[len(w.times)-1]-w.times[0])/1000
-	consumed, counted := meanOf(p.seriesOf(evidence.QueueConsumed, exactly(e)))
+	consumed, counted := meanOf(p.seriesAt(evidence.QueueConsumed, e))
 	if slope <= 0 || end < minBacklog {
 		return
 	}
@@ -52,7 +52,7 @@ func (p *Pass) reportQueue(e evidence.Entity, w *witness) {
 	if known {
 		wait = end / consumed
 	}
-	if _, ages := sumSeries(p.seriesOf(evidence.QueueAge, exactly(e))); len(ages) > 0 {
+	if _, ages := sumSeries(p.seriesAt(evidence.QueueAge, e)); len(ages) > 0 {
 		age := quantile(ages, 0.95)
 		p.Report(Finding{Kind: FindQueueAge, Entity: e, Value: age, Unit: "s", Text: fmt.Sprintf("the oldest message waited %.0f s", age)})
 		wait, known = math.Max(wait, age), true
@@ -69,7 +69,7 @@ func (p *Pass) reportQueue(e evidence.Entity, w *witness) {
 	if counted {
 		p.Report(Finding{Kind: FindQueueGrowth, Entity: e, Value: per(slope, consumed), Unit: "1", Text: fmt.Sprintf("%.1f messages a second are consumed, %.1f more arrive", consumed, slope)})
 	}
-	if n, ok := meanOf(p.seriesOf(evidence.QueueConsumers, exactly(e))); ok {
+	if n, ok := meanOf(p.seriesAt(evidence.QueueConsumers, e)); ok {
 		p.Report(Finding{Kind: FindQueueIdle, Entity: e, Value: n, Unit: "{consumer}", Text: fmt.Sprintf("%.1f consumers took from it", n)})
 	}
 }

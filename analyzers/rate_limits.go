@@ -27,9 +27,9 @@ func runRateLimits(p *Pass) error {
 	for _, e := range p.entitiesOf(evidence.RateLimited) {
 		all := p.seriesOf(evidence.ServerRequests, ofService(e.Service))
 		if e.Service == "" || len(all) == 0 {
-			all = p.seriesOf(evidence.Attempts, exactly(e))
+			all = p.seriesAt(evidence.Attempts, e)
 		}
-		refused := p.witness(evidence.RateLimited, exactly(e), witness{finds: FindRefused, unit: "1", none: 0.005, full: 0.1,
+		refused := witnessOf(p.seriesAt(evidence.RateLimited, e), witness{finds: FindRefused, unit: "1", none: 0.005, full: 0.1,
 			text: func(v float64) string { return decimals(v*100, 1) + " % of the requests were refused as too many" }}).over(all)
 		p.reportStall(stall{finds: FindRateLimit, entity: e, service: "", stalled: callersOf(e.Service), witnesses: []*witness{refused},
 			text:  func(float64) string { return fmt.Sprintf("%s refused requests as too many", e) },

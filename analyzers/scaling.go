@@ -30,11 +30,11 @@ var autoscalingLag = Analyzer{
 
 func runScaling(p *Pass) error {
 	for _, e := range p.entitiesOf(evidence.ReplicasDesired) {
-		current := p.seriesOf(evidence.ReplicasCurrent, exactly(e))
+		current := p.seriesAt(evidence.ReplicasCurrent, e)
 		if len(current) == 0 {
 			continue
 		}
-		wanted := p.witness(evidence.ReplicasDesired, exactly(e), witness{})
+		wanted := witnessOf(p.seriesAt(evidence.ReplicasDesired, e), witness{})
 		if !grows(wanted.values) && !p.atCeiling(e) {
 			continue // nobody asked for more: a rollout, or a fixed number
 		}
@@ -58,13 +58,13 @@ func grows(values []float64) bool {
 }
 
 func (p *Pass) atCeiling(e evidence.Entity) bool {
-	limit, ok := meanOf(p.seriesOf(evidence.ReplicasMax, exactly(e)))
-	wanted, okWanted := meanOf(p.seriesOf(evidence.ReplicasDesired, exactly(e)))
+	limit, ok := meanOf(p.seriesAt(evidence.ReplicasMax, e))
+	wanted, okWanted := meanOf(p.seriesAt(evidence.ReplicasDesired, e))
 	return ok && okWanted && limit > 0 && wanted >= limit
 }
 
 func (p *Pass) scalingWitnesses(e evidence.Entity, current []*evidence.Series) []*witness {
-	missing := p.witness(evidence.ReplicasDesired, exactly(e), witness{finds: FindReplicasGap, unit: "1", none: 0, full: 0.4,
+	missing := witnessOf(p.seriesAt(evidence.ReplicasDesired, e), witness{finds: FindReplicasGap, unit: "1", none: 0, full: 0.4,
 		text: func(v float64) string { return percent(v) + " of the replicas wanted were not there" }})
 	at, there := sumSeries(current)
 	values := make([]float64, len(missing.values))
@@ -76,19 +76,19 @@ func (p *Pass) scalingWitnesses(e evidence.Entity, current []*evidence.Series) [
 	}
 	missing.values = values
 	return []*witness{missing,
-		p.witness(evidence.ReplicasDesired, exactly(e), witness{finds: FindReplicasMax, unit: "1", none: 0.95, full: 1,
-			text: func(v float64) string { return "it wanted " + percent(v) + " of the most replicas that may be started" }}).over(p.seriesOf(evidence.ReplicasMax, exactly(e))),
-		p.witness(evidence.PodsPending, nil, witness{finds: FindPending, unit: "{pod}", support: true,
+		witnessOf(p.seriesAt(evidence.ReplicasDesired, e), witness{finds: FindReplicasMax, unit: "1", none: 0.95, full: 1,
+			text: func(v float64) string { return "it wanted " + percent(v) + " of the most replicas that may be started" }}).over(p.seriesAt(evidence.ReplicasMax, e)),
+		witnessOf(p.seriesOf(evidence.PodsPending, nil), witness{finds: FindPending, unit: "{pod}", support: true,
 			text: func(v float64) string { return decimals(v, 1) + " pods waited for a node" }}),
 	}
 }
 
 func (p *Pass) scalingFacts(e evidence.Entity) map[string]string {
 	f := map[string]string{"service": e.Service}
-	_, wanted := sumSeries(p.seriesOf(evidence.ReplicasDesired, exactly(e)))
-	_, there := sumSeries(p.seriesOf(evidence.ReplicasCurrent, exactly(e)))
+	_, wanted := sumSeries(p.seriesAt(evidence.ReplicasDesired, e))
+	_, there := sumSeries(p.seriesAt(evidence.ReplicasCurrent, e))
 	f["wanted"], f["start"] = decimals(quantile(wanted, 0.95), 0), decimals(there[0], 0)
-	if limit, ok := meanOf(p.seriesOf(evidence.ReplicasMax, exactly(e))); ok && limit > 0 {
+	if limit, ok := meanOf(p.seriesAt(evidence.ReplicasMax, e)); ok && limit > 0 {
 		f["max"], f["proposed"] = decimals(limit, 0), decimals(math.Ceil(limit*1.5), 0)
 	}
 	return f
@@ -126,14 +126,14 @@ func runDisruption(p *Pass) error {
 // process's start time, or points at which restarts were counted.
 func (p *Pass) restartsOf(e evidence.Entity) []int64 {
 	var out []int64
-	for _, s := range p.seriesOf(evidence.Restarts, exactly(e)) {
+	for _, s := range p.seriesAt(evidence.Restarts, e) {
 		for i := 1; i < len(s.Values); i++ {
 			if s.Values[i] > s.Values[i-1]+1 {
 				out = append(out, max(int64(s.Values[i]*1000), s.Times[i-1]))
 			}
 		}
 	}
-	for _, s := range p.seriesOf(evidence.ContainerRestarts, exactly(e)) {
+	for _, s := range p.seriesAt(evidence.ContainerRestarts, e) {
 		for i, v := range s.Values {
 			if v > 0 && (i == 0 || s.Values[i-1] == 0) {
 				out = append(out, s.Times[i]-int64(s.Over*1000))
@@ -145,7 +145,7 @@ func (p *Pass) restartsOf(e evidence.Entity) []int64 {
 
 // afterRestarts is 1 within the minute after each restart, over the window.
 func (p *Pass) afterRestarts(e evidence.Entity, restarts []int64) *witness {
-	series := append(p.seriesOf(evidence.Restarts, exactly(e)), p.seriesOf(evidence.ContainerRestarts, exactly(e))...)
+	series := append(p.seriesAt(evidence.Restarts, e), p.seriesAt(evidence.ContainerRestarts, e)...)
 	w := &witness{finds: FindRestarts, unit: "1", series: series, none: 0, full: 1,
 		text: func(v float64) string { return percent(v) + " of the slow time lay within a minute after a restart" }}
 	for t := p.Bundle.Window.Start.UnixMilli(); t < p.Bundle.Window.End.UnixMilli(); t += 1000 {

@@ -7,13 +7,28 @@ import (
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
-// seriesOf gives the series of a kind that match, in canonical order.
+// seriesOf gives the series of a kind that match, in canonical order. The
+// bundle is sorted by kind and entity.
 func (p *Pass) seriesOf(k evidence.Kind, match func(evidence.Entity) bool) []*evidence.Series {
+	all := p.Bundle.Series
 	var out []*evidence.Series
-	for i := range p.Bundle.Series {
-		if s := &p.Bundle.Series[i]; s.Kind == k && (match == nil || match(s.Entity)) {
-			out = append(out, s)
+	for i := sort.Search(len(all), func(i int) bool { return all[i].Kind >= k }); i < len(all) && all[i].Kind == k; i++ {
+		if match == nil || match(all[i].Entity) {
+			out = append(out, &all[i])
 		}
+	}
+	return out
+}
+
+// seriesAt gives the series of a kind about one entity exactly.
+func (p *Pass) seriesAt(k evidence.Kind, e evidence.Entity) []*evidence.Series {
+	all := p.Bundle.Series
+	from := sort.Search(len(all), func(i int) bool {
+		return all[i].Kind > k || all[i].Kind == k && all[i].Entity.Compare(e) >= 0
+	})
+	var out []*evidence.Series
+	for i := from; i < len(all) && all[i].Kind == k && all[i].Entity == e; i++ {
+		out = append(out, &all[i])
 	}
 	return out
 }
@@ -28,11 +43,6 @@ func (p *Pass) entitiesOf(k evidence.Kind) []evidence.Entity {
 	return slices.Compact(out)
 }
 
-// exactly matches one entity.
-func exactly(e evidence.Entity) func(evidence.Entity) bool {
-	return func(o evidence.Entity) bool { return o == e }
-}
-
 // ofService matches every entity of a service.
 func ofService(service string) func(evidence.Entity) bool {
 	return func(o evidence.Entity) bool { return o.Service == service }
@@ -41,6 +51,9 @@ func ofService(service string) func(evidence.Entity) bool {
 // sumSeries adds series up point by point over the union of their times; a
 // series counts from its first to its last point only.
 func sumSeries(list []*evidence.Series) (times []int64, values []float64) {
+	if len(list) == 1 { // the sum of one is itself: shared, not to be written to
+		return list[0].Times, list[0].Values
+	}
 	for _, s := range list {
 		times = append(times, s.Times...)
 	}
@@ -82,12 +95,29 @@ func valueAt(times []int64, values []float64, t int64) float64 {
 	return values[i]
 }
 
+// alignTo reads a series at given ascending times, each the last value at or
+// before it, 0 before the first.
+func alignTo(to, times []int64, values []float64) []float64 {
+	out := make([]float64, len(to))
+	k := -1
+	for i, t := range to {
+		for k+1 < len(times) && times[k+1] <= t {
+			k++
+		}
+		if k >= 0 {
+			out[i] = values[k]
+		}
+	}
+	return out
+}
+
 // loadedMean is the mean of a series over the bins in which its service was
 // slow, or, where no bin is, over the whole.
 func (p *Pass) loadedMean(service string, times []int64, values []float64) float64 {
 	var picked []float64
+	slow := p.Facts.slow[service]
 	for i, t := range times {
-		if p.slowAt(service, t) {
+		if slow.at(t) {
 			picked = append(picked, values[i])
 		}
 	}
@@ -99,18 +129,7 @@ func (p *Pass) loadedMean(service string, times []int64, values []float64) float
 
 // slowAt reports whether any operation of a service, or of any where service
 // is "", was slow at a time (Unix ms).
-func (p *Pass) slowAt(service string, t int64) bool {
-	for i := range p.Facts.Symptoms {
-		s := &p.Facts.Symptoms[i]
-		if service != "" && s.Entity.Service != service || s.Step == 0 || len(s.SlowBins) == 0 {
-			continue
-		}
-		if b := (t - s.Times[0]) / s.Step; t >= s.Times[0] && b < int64(len(s.SlowBins)) && s.SlowBins[b] {
-			return true
-		}
-	}
-	return false
-}
+func (p *Pass) slowAt(service string, t int64) bool { return p.Facts.slow[service].at(t) }
 
 // latencyCorrelation is the rank correlation of a series with the p95 of a
 // service's own operations (of any, where service is ""), bin by bin; the strongest of its operations.

@@ -81,7 +81,7 @@ func (p *Pass) poolsOf() (list string, sum float64) {
 		if strings.HasPrefix(e.Resource, "redis") {
 			continue
 		}
-		if limit, ok := meanOf(p.seriesOf(evidence.PoolMax, exactly(e))); ok && limit > 0 && limit < 1e6 {
+		if limit, ok := meanOf(p.seriesAt(evidence.PoolMax, e)); ok && limit > 0 && limit < 1e6 {
 			sum += limit
 			parts = append(parts, fmt.Sprintf("%s %.0f", cmp.Or(e.Service, e.Resource), limit))
 		}

@@ -22,13 +22,13 @@ type witness struct {
 	support bool
 }
 
-// of reads a kind about an entity, its series added up; nil where there is none.
-func (p *Pass) witness(k evidence.Kind, match func(evidence.Entity) bool, w witness) *witness {
-	w.series = p.seriesOf(k, match)
-	if len(w.series) == 0 {
+// witnessOf adds the series of a witness up; nil where there is none.
+func witnessOf(series []*evidence.Series, w witness) *witness {
+	if len(series) == 0 {
 		return nil
 	}
-	w.times, w.values = sumSeries(w.series)
+	w.series = series
+	w.times, w.values = sumSeries(series)
 	if len(w.values) == 0 {
 		return nil
 	}
@@ -43,10 +43,10 @@ func (w *witness) over(divisors []*evidence.Series) *witness {
 	}
 	at, by := sumSeries(divisors)
 	out := *w
-	out.times, out.values = nil, nil
-	for i, t := range w.times {
-		if d := valueAt(at, by, t); d > 0 {
-			out.times, out.values = append(out.times, t), append(out.values, w.values[i]/d)
+	out.times, out.values = make([]int64, 0, len(w.times)), make([]float64, 0, len(w.times))
+	for i, d := range alignTo(w.times, at, by) {
+		if d > 0 {
+			out.times, out.values = append(out.times, w.times[i]), append(out.values, w.values[i]/d)
 		}
 	}
 	if len(out.values) == 0 {
@@ -55,9 +55,8 @@ func (w *witness) over(divisors []*evidence.Series) *witness {
 	return &out
 }
 
-func (w *witness) presence() presence {
-	return presence{times: w.times, values: w.values, none: w.none, full: w.full}
-}
+// ramp is how strongly a value shows the mechanism, 0..1.
+func (w *witness) ramp(v float64) float64 { return clamp01((v - w.none) / (w.full - w.none)) }
 
 func (w *witness) ref() evidence.Ref {
 	return evidence.Ref{Source: "prometheus", Query: w.series[0].Query}
@@ -113,22 +112,20 @@ func (p *Pass) reportStall(s stall) {
 
 // presence of a mechanism: the strongest of its witnesses at each time.
 func (s *stall) presence() presence {
+	shows := slices.DeleteFunc(slices.Clone(s.witnesses), func(w *witness) bool { return w.support })
 	out := presence{full: 1}
-	for _, w := range s.witnesses {
-		if !w.support {
-			out.times = append(out.times, w.times...)
-		}
-	}
-	slices.Sort(out.times)
-	out.times = slices.Compact(out.times)
-	out.values = make([]float64, len(out.times))
-	for _, w := range s.witnesses {
-		if w.support {
+	for i, w := range shows {
+		if i > 0 && slices.Equal(out.times, w.times) {
 			continue
 		}
-		pr := w.presence()
-		for i, t := range out.times {
-			out.values[i] = math.Max(out.values[i], pr.at(t))
+		out.times = append(out.times, w.times...)
+		slices.Sort(out.times)
+		out.times = slices.Compact(out.times)
+	}
+	out.values = make([]float64, len(out.times))
+	for _, w := range shows {
+		for i, v := range alignTo(out.times, w.times, w.values) {
+			out.values[i] = math.Max(out.values[i], w.ramp(v))
 		}
 	}
 	return out

@@ -34,7 +34,7 @@ var cpuThrottling = Analyzer{
 
 func runThrottling(p *Pass) error {
 	for _, e := range p.entitiesOf(evidence.CPUThrottledRatio) {
-		series := p.seriesOf(evidence.CPUThrottledRatio, exactly(e))
+		series := p.seriesAt(evidence.CPUThrottledRatio, e)
 		times, values := sumSeries(series)
 		value := p.loadedMean(e.Service, times, values)
 		if value < 0.01 {
@@ -70,8 +70,8 @@ func reportThrottling(p *Pass, e evidence.Entity, s *evidence.Series, times []in
 
 // reportLimitUse compares CPU used with CPU allowed.
 func reportLimitUse(p *Pass, e evidence.Entity) {
-	used, ok1 := meanOf(p.seriesOf(evidence.CPUUsage, exactly(e)))
-	limit, ok2 := meanOf(p.seriesOf(evidence.CPULimit, exactly(e)))
+	used, ok1 := meanOf(p.seriesAt(evidence.CPUUsage, e))
+	limit, ok2 := meanOf(p.seriesAt(evidence.CPULimit, e))
 	if !ok1 || !ok2 || limit <= 0 {
 		return
 	}
@@ -81,7 +81,7 @@ func reportLimitUse(p *Pass, e evidence.Entity) {
 
 func throttlingFacts(p *Pass, e evidence.Entity) map[string]string {
 	f := map[string]string{"container": e.Resource, "instance": e.Instance, "service": e.Service}
-	limit, ok := meanOf(p.seriesOf(evidence.CPULimit, exactly(e)))
+	limit, ok := meanOf(p.seriesAt(evidence.CPULimit, e))
 	if !ok || limit <= 0 {
 		return f
 	}

@@ -38,20 +38,20 @@ func runWorkers(p *Pass) error {
 }
 
 func (p *Pass) workerWitnesses(e evidence.Entity) []*witness {
-	limit := p.seriesOf(evidence.WorkersMax, exactly(e))
+	limit := p.seriesAt(evidence.WorkersMax, e)
 	return []*witness{
-		p.witness(evidence.WorkersBusy, exactly(e), witness{finds: FindWorkersUse, unit: "1", none: 0.9, full: 1,
+		witnessOf(p.seriesAt(evidence.WorkersBusy, e), witness{finds: FindWorkersUse, unit: "1", none: 0.9, full: 1,
 			text: func(v float64) string { return percent(v) + " of its workers were at work" }}).over(limit),
-		p.witness(evidence.WorkersQueued, exactly(e), witness{finds: FindWorkersQueued, unit: "1", none: 0.25, full: 2,
+		witnessOf(p.seriesAt(evidence.WorkersQueued, e), witness{finds: FindWorkersQueued, unit: "1", none: 0.25, full: 2,
 			text: func(v float64) string { return decimals(v, 1) + " tasks waited for each worker" }}).over(limit),
-		p.witness(evidence.WorkersRejected, exactly(e), witness{finds: FindWorkersRejected, unit: "1/s", none: 0, full: 1,
+		witnessOf(p.seriesAt(evidence.WorkersRejected, e), witness{finds: FindWorkersRejected, unit: "1/s", none: 0, full: 1,
 			text: func(v float64) string { return decimals(v, 1) + " tasks a second were refused" }}),
-		p.witness(evidence.EventLoopLag, exactly(e), witness{finds: FindLoopLag, unit: "s", none: 0.05, full: 0.3,
+		witnessOf(p.seriesAt(evidence.EventLoopLag, e), witness{finds: FindLoopLag, unit: "s", none: 0.05, full: 0.3,
 			text: func(v float64) string { return "its event loop ran " + decimals(v*1000, 0) + " ms late" }}),
-		p.witness(evidence.EventLoopBusy, exactly(e), witness{finds: FindLoopBusy, unit: "1", support: true,
+		witnessOf(p.seriesAt(evidence.EventLoopBusy, e), witness{finds: FindLoopBusy, unit: "1", support: true,
 			text: func(v float64) string { return "its event loop worked " + percent(v) + " of the time" }}),
-		p.witness(evidence.FDsOpen, exactly(e), witness{finds: FindFilesUse, unit: "1", none: 0.9, full: 1,
-			text: func(v float64) string { return percent(v) + " of the file descriptors it may have were open" }}).over(p.seriesOf(evidence.FDsMax, exactly(e))),
+		witnessOf(p.seriesAt(evidence.FDsOpen, e), witness{finds: FindFilesUse, unit: "1", none: 0.9, full: 1,
+			text: func(v float64) string { return percent(v) + " of the file descriptors it may have were open" }}).over(p.seriesAt(evidence.FDsMax, e)),
 	}
 }
 
@@ -59,12 +59,12 @@ func (p *Pass) workerWitnesses(e evidence.Entity) []*witness {
 // that wait were wanted together; half as many again keep the queue short.
 func (p *Pass) workerFacts(e evidence.Entity) map[string]string {
 	f := map[string]string{"service": e.Service, "pool": e.Resource}
-	limit, ok := meanOf(p.seriesOf(evidence.WorkersMax, exactly(e)))
+	limit, ok := meanOf(p.seriesAt(evidence.WorkersMax, e))
 	if !ok || limit <= 0 {
 		return f
 	}
-	busy, _ := meanOf(p.seriesOf(evidence.WorkersBusy, exactly(e)))
-	times, values := sumSeries(p.seriesOf(evidence.WorkersQueued, exactly(e)))
+	busy, _ := meanOf(p.seriesAt(evidence.WorkersBusy, e))
+	times, values := sumSeries(p.seriesAt(evidence.WorkersQueued, e))
 	queued := p.loadedMean(e.Service, times, values)
 	f["max"] = decimals(limit, 0)
 	f["proposed"] = decimals(math.Max(limit+1, math.Ceil(1.5*(busy+queued))), 0)
