@@ -69,7 +69,7 @@ func (b *Bundle) Sort() {
 	slices.SortStableFunc(b.Histograms, func(x, y Histogram) int {
 		return cmp.Or(cmp.Compare(x.Kind, y.Kind), x.Entity.Compare(y.Entity), compareLabels(x.Labels, y.Labels))
 	})
-	slices.SortStableFunc(b.Spans, CompareSpans)
+	sortSpans(b.Spans)
 	slices.SortStableFunc(b.Weights, func(x, y TraceWeight) int { return slices.Compare(x.Trace[:], y.Trace[:]) })
 	slices.SortStableFunc(b.Events, func(x, y Event) int {
 		return cmp.Or(cmp.Compare(x.At, y.At), cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Text, y.Text))

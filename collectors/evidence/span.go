@@ -3,8 +3,10 @@ package evidence
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -103,4 +105,43 @@ type TraceWeight struct {
 	Trace   TraceID `json:"-"`
 	Weight  float64 `json:"weight"`
 	Stratum string  `json:"stratum"`
+}
+
+// spanPlace is where a span lies, with what mostly decides its order.
+type spanPlace struct {
+	high, low uint64 // of the trace id
+	start     int64
+	at        int
+}
+
+// sortSpans brings spans into the order of CompareSpans; equal ones keep
+// theirs. Spans are large: their places are sorted, and each is moved once.
+func sortSpans(spans []Span) {
+	if slices.IsSortedFunc(spans, CompareSpans) {
+		return
+	}
+	places := make([]spanPlace, len(spans))
+	for i := range spans {
+		s := &spans[i]
+		places[i] = spanPlace{binary.BigEndian.Uint64(s.Trace[:8]), binary.BigEndian.Uint64(s.Trace[8:]), s.Start, i}
+	}
+	slices.SortFunc(places, func(a, b spanPlace) int {
+		if c := cmp.Or(cmp.Compare(a.high, b.high), cmp.Compare(a.low, b.low), cmp.Compare(a.start, b.start)); c != 0 {
+			return c
+		}
+		return cmp.Or(CompareSpans(spans[a.at], spans[b.at]), cmp.Compare(a.at, b.at))
+	})
+	for i := range places {
+		moved := spans[i]
+		to := i
+		for from := places[to].at; from != to; from = places[to].at {
+			places[to].at = to // done
+			if from == i {
+				spans[to] = moved
+				break
+			}
+			spans[to] = spans[from]
+			to = from
+		}
+	}
 }
