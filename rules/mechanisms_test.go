@@ -132,7 +132,7 @@ func judged(t *testing.T, b *evidence.Bundle) *Judgement {
 }
 
 func slowUnderLoad(s, _ int) float64   { return under(10, 160)(s) }
-func slowerAndSlower(s, _ int) float64 { return 10 + 3*float64(s) }
+func slowerAndSlower(s, _ int) float64 { return 10 + float64(s*s)/5 }
 func fast(int, int) float64            { return 10 }
 
 // mechanism is a planted cause: what metrics show while it hurts, and what
