@@ -13,6 +13,7 @@ const (
 	FindNodeQueue     Kind = "cpu.node.pressure" // share of time in which some task waited for a core, 0..1
 	FindNodeLoad      Kind = "cpu.node.load"     // tasks that run or wait, a core
 	FindNodeSteal     Kind = "cpu.node.steal"    // share taken by the hypervisor, 0..1
+	FindCPUPressure   Kind = "cpu.box.pressure"  // share of time in which some task of a container without a quota waited for a core, 0..1
 )
 
 // cpuSaturation measures nodes without CPU to spare. Thresholds: 0.8 and 0.9
@@ -22,9 +23,8 @@ const (
 var cpuSaturation = Analyzer{
 	Name:  "cpu-saturation",
 	Doc:   "Nodes whose cores are all at work, or taken by the hypervisor, while requests are slow; the gain by bringing every span on it to what it takes while the node has room, no further than half of the kinds of spans are stretched alike.",
-	Needs: []evidence.Kind{evidence.NodeCPUBusy},
-	Uses:  []evidence.Kind{evidence.NodeCPUCount, evidence.NodeCPUPressure, evidence.NodeLoad, evidence.NodeCPUSteal, evidence.CPUUsage, evidence.Spans},
-	Finds: []Kind{FindNodeSaturated, overlap(FindNodeSaturated), FindNodeBusy, FindNodeQueue, FindNodeLoad, FindNodeSteal},
+	Uses:  []evidence.Kind{evidence.NodeCPUBusy, evidence.CPUPressure, evidence.CPULimit, evidence.NodeCPUCount, evidence.NodeCPUPressure, evidence.NodeLoad, evidence.NodeCPUSteal, evidence.CPUUsage, evidence.Spans},
+	Finds: []Kind{FindNodeSaturated, overlap(FindNodeSaturated), FindNodeBusy, FindNodeQueue, FindNodeLoad, FindNodeSteal, FindCPUPressure},
 	Run:   runCPUSaturation,
 }
 
@@ -51,7 +51,25 @@ func runCPUSaturation(p *Pass) error {
 					text: func(v float64) string { return decimals(v, 1) + " tasks a core ran or waited" }}),
 			}})
 	}
+	if len(nodes) == 0 {
+		p.containersShortOfCPU()
+	}
 	return nil
+}
+
+// containersShortOfCPU stands in where no node is measured: what a container
+// without a quota waits for is a core of its node. With a quota, and with the
+// node in sight, the wait has another name.
+func (p *Pass) containersShortOfCPU() {
+	for _, e := range p.entitiesOf(evidence.CPUPressure) {
+		if len(p.seriesAt(evidence.CPULimit, e)) > 0 {
+			continue
+		}
+		p.reportStall(stall{finds: FindNodeSaturated, entity: e, service: e.Service, stalled: p.spansAt(e), facts: map[string]string{"node": "of " + consumerName(e)},
+			text: func(float64) string { return fmt.Sprintf("%s waited for cores of its node while it was slow", e) },
+			witnesses: []*witness{witnessOf(p.seriesAt(evidence.CPUPressure, e), witness{finds: FindCPUPressure, unit: "1", none: 0.2, full: 0.6,
+				text: func(v float64) string { return "in " + percent(v) + " of the time some of its tasks waited for a core" }})}})
+	}
 }
 
 // nodeFacts for the remedy: how many cores there are, and who used most of

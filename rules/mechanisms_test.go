@@ -132,7 +132,7 @@ func judged(t *testing.T, b *evidence.Bundle) *Judgement {
 }
 
 func slowUnderLoad(s, _ int) float64   { return under(10, 160)(s) }
-func slowerAndSlower(s, _ int) float64 { return 10 + 3*float64(s) }
+func slowerAndSlower(s, _ int) float64 { return 10 + float64(s*s)/5 }
 func fast(int, int) float64            { return 10 }
 
 // mechanism is a planted cause: what metrics show while it hurts, and what
@@ -154,6 +154,8 @@ func mechanisms() []mechanism {
 	return []mechanism{
 		{"cpu-saturation", node, inEverything, []evidence.Series{series(evidence.NodeCPUBusy, node, under(0.4, 0.98)), series(evidence.NodeCPUPressure, node, under(0.05, 0.6))},
 			[]evidence.Series{series(evidence.NodeCPUBusy, node, under(0.3, 0.8)), series(evidence.NodeCPUPressure, node, under(0.05, 0.3))}},
+		{"cpu-saturation", box, inCode, []evidence.Series{series(evidence.CPUPressure, box, under(0.02, 0.8))},
+			[]evidence.Series{series(evidence.CPUPressure, box, under(0.02, 0.8)), series(evidence.CPULimit, box, always(2))}},
 		{"gc-pressure", one, inCode, []evidence.Series{series(evidence.GCTime, one, under(0.01, 0.2))}, []evidence.Series{series(evidence.GCTime, one, under(0.005, 0.02))}},
 		{"gc-pressure", one, inCode, []evidence.Series{series(evidence.GCTime, one, always(0.001)), series(evidence.GCCPU, one, under(0.05, 0.5)), series(evidence.CPUUsage, one, always(1))},
 			[]evidence.Series{series(evidence.GCCPU, one, under(0.05, 0.5)), series(evidence.CPUUsage, one, always(8))}},

@@ -160,3 +160,23 @@ func TestRuleThatIsNeither(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// Without traces the metrics still name the cause; what it would buy is then
+// an upper bound.
+func TestMetricsAloneNameTheCause(t *testing.T) {
+	for _, m := range mechanisms() {
+		t.Run(m.rule, func(t *testing.T) {
+			b := system(m.slow(), m.sick...)
+			b.Spans = nil
+			j := judged(t, b)
+			if len(j.Causes) == 0 || j.Causes[0].Rule.ID != m.rule || j.Causes[0].Subject != m.subject || !j.Causes[0].Impact.AtMost {
+				t.Fatalf("causes %q, rejected %+v", causes(j), j.Rejected)
+			}
+			b = system(m.slow(), m.busy...)
+			b.Spans = nil
+			if j := judged(t, b); named(j, m.rule) {
+				t.Errorf("busy and well: causes %q", causes(j))
+			}
+		})
+	}
+}
