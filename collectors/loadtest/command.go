@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,30 +33,35 @@ func NewCommand(args []string, dir string) (*Command, error) {
 		return nil, errors.New("no load command: put it behind --, as in culprit run ... -- k6 run script.js")
 	}
 	c := &Command{tool: toolOf(args[0]), args: slices.Clone(args)}
-	if at := k6Run(c.tool, args); at > 0 {
-		c.prepareK6(at, dir, os.Getenv("K6_SUMMARY_EXPORT"))
+	switch c.tool {
+	case "k6":
+		c.prepareK6(dir, os.Getenv("K6_SUMMARY_EXPORT"))
+	case "jmeter":
+		c.prepareJMeter(dir)
+	case "locust":
+		c.prepareLocust(dir, os.Getenv("LOCUST_CSV"))
 	}
 	return c, nil
 }
 
-// toolOf gives the base name of the program; k6-1.8.1 is k6.
+// toolOf gives the base name of the program: k6-1.8.1 is k6, jmeter.sh is
+// jmeter.
 func toolOf(program string) string {
-	name := strings.TrimSuffix(filepath.Base(program), ".exe")
+	name := filepath.Base(program)
+	for _, suffix := range []string{".exe", ".sh", ".bat"} {
+		name = strings.TrimSuffix(name, suffix)
+	}
 	if strings.HasPrefix(name, "k6-") {
 		return "k6"
 	}
 	return name
 }
 
-// k6Run gives the index of k6's verb run, 0 where the command is another.
-func k6Run(tool string, args []string) int {
-	if tool != "k6" {
-		return 0
+func (c *Command) prepareK6(dir, fromEnv string) {
+	at := slices.Index(c.args, "run")
+	if at < 1 {
+		return // another verb
 	}
-	return max(slices.Index(args, "run"), 0)
-}
-
-func (c *Command) prepareK6(at int, dir, fromEnv string) {
 	if slices.Contains(c.args, "--no-summary") {
 		c.notes = append(c.notes, "k6 runs with --no-summary: it gives no latencies of its own")
 		return
@@ -71,6 +77,34 @@ func (c *Command) prepareK6(at int, dir, fromEnv string) {
 	c.result = filepath.Join(dir, "k6-summary.json")
 	c.args = slices.Insert(c.args, at+1, "--summary-export", c.result)
 	c.notes = append(c.notes, "culprit added --summary-export to the command")
+}
+
+// prepareJMeter asks a run without a window for its log of samples. JMeter adds
+// to a log that is there: samples before the start are another run's.
+func (c *Command) prepareJMeter(dir string) {
+	if !slices.Contains(c.args, "-n") && !slices.Contains(c.args, "--nongui") {
+		c.notes = append(c.notes, "JMeter runs without -n: it logs what its window is told to")
+		return
+	}
+	for _, flag := range []string{"-l", "--logfile"} {
+		if path := flagValue(c.args, flag); path != "" {
+			c.result = path
+			return
+		}
+	}
+	c.result = filepath.Join(dir, "jmeter.jtl")
+	c.args = append(c.args, "-l", c.result)
+	c.notes = append(c.notes, "culprit added -l to the command")
+}
+
+func (c *Command) prepareLocust(dir, fromEnv string) {
+	prefix := cmp.Or(flagValue(c.args, "--csv"), fromEnv)
+	if prefix == "" {
+		prefix = filepath.Join(dir, "locust")
+		c.args = append(c.args, "--csv", prefix)
+		c.notes = append(c.notes, "culprit added --csv to the command")
+	}
+	c.result = prefix + locustStats
 }
 
 func flagValue(args []string, flag string) string {
@@ -151,7 +185,7 @@ func (c *Command) readResult() (*evidence.LoadRun, error) {
 	if c.result == "" {
 		return nil, nil
 	}
-	run, err := readFile(c.result)
+	run, err := readFile(c.result, c.run.Start)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%s wrote no result file", c.tool)
 	}

@@ -81,7 +81,7 @@ func decodeK6(content []byte) (*k6Summary, error) {
 		}
 		return s, nil
 	}
-	return nil, errors.New("no result of a load tool that culprit knows (a k6 summary)")
+	return nil, errors.New("no result of a load tool that culprit knows (a k6 summary, a JMeter JTL, Locust's CSV)")
 }
 
 // k6Results is the shape of --new-machine-readable-summary.

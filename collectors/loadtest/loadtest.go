@@ -7,16 +7,19 @@
 package loadtest
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
-// maxResultBytes bounds a result file; a k6 summary has some 10 kB.
+// maxResultBytes bounds a summary; k6's has some 10 kB.
 const maxResultBytes = 64 << 20
 
 // sourceName is the name of this source in evidence.
@@ -29,7 +32,8 @@ func provides() []evidence.Kind {
 // File is the result file of a load tool as a source.
 type File struct{ path string }
 
-// NewFile names a result file: a k6 summary of any schema.
+// NewFile names a result file: a k6 summary of any schema, a JTL of JMeter in CSV
+// or XML, or one of the statistics files of Locust, which finds the other.
 func NewFile(path string) *File { return &File{path: path} }
 
 // Name of the source.
@@ -41,7 +45,7 @@ func (f *File) Provides() []evidence.Kind { return provides() }
 // Collect reads the file. A tool that does not say when it ran is taken to
 // have run over the window, and the note says so.
 func (f *File) Collect(_ context.Context, w evidence.Window) (*evidence.Bundle, error) {
-	run, err := readFile(f.path)
+	run, err := readFile(f.path, 0)
 	if err != nil {
 		return nil, fmt.Errorf("load: reading %s: %w", f.path, err)
 	}
@@ -60,7 +64,9 @@ func bundleOf(run evidence.LoadRun, target string, gaps []evidence.Gap) *evidenc
 	return &evidence.Bundle{Sources: []evidence.Source{source}, Loads: []evidence.LoadRun{run}, Gaps: gaps}
 }
 
-func readFile(path string) (evidence.LoadRun, error) {
+// readFile reads the result file of any tool that is known. Samples that began
+// before from (Unix ms, 0 for none) are of another run.
+func readFile(path string, from int64) (evidence.LoadRun, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		var p *os.PathError
@@ -70,7 +76,36 @@ func readFile(path string) (evidence.LoadRun, error) {
 		return evidence.LoadRun{}, err
 	}
 	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, maxResultBytes+1))
+	in := bufio.NewReaderSize(&io.LimitedReader{R: f, N: maxLogBytes}, 64<<10)
+	if bom, _ := in.Peek(3); string(bom) == "\ufeff" {
+		in.Discard(len(bom)) // cannot fail: it was peeked
+	}
+	head, err := in.Peek(sniffed)
+	if err != nil && err != io.EOF {
+		return evidence.LoadRun{}, err
+	}
+	switch first, _, _ := strings.Cut(string(bytes.TrimLeft(head, " \t\r\n")), "\n"); {
+	case strings.HasPrefix(first, "<?xml"), strings.HasPrefix(first, "<testResults"):
+		return parseJTLXML(in, from)
+	case strings.HasPrefix(first, "Type,Name,Request Count,"):
+		return readLocust(path, in)
+	case strings.HasPrefix(first, "Timestamp,User Count,Type,Name,"):
+		return readLocustFor(path)
+	case isJTL(first):
+		return parseJTLCSV(in, delimiterOf(first), from)
+	}
+	return readSummary(in)
+}
+
+// sniffed are the bytes that tell a format.
+const sniffed = 4 << 10
+
+// maxLogBytes bounds a log of single requests, some 20 million of them; it is
+// read as a stream.
+const maxLogBytes = 2 << 30
+
+func readSummary(in io.Reader) (evidence.LoadRun, error) {
+	content, err := io.ReadAll(io.LimitReader(in, maxResultBytes+1))
 	switch {
 	case err != nil:
 		return evidence.LoadRun{}, err
