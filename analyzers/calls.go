@@ -72,13 +72,24 @@ func (t *Trace) sameSystem(parent, i int32) bool {
 // plumbingNames begin the names of spans that drivers record around the
 // statements that matter: pgx, database/sql, redis and JDBC instrumentation.
 var plumbingNames = []string{"pool.", "connect", "prepare", "begin", "commit", "rollback", "sql.conn", "sql.rows", "sql.tx", "sql.stmt.close",
-	"redis.dial", "dial", "ping", "getconnection", "get connection"}
+	"redis.dial", "dial", "ping"}
 
 // plumbingWords begin the statements that ask for nothing.
 var (
 	plumbingWords      = []string{"begin", "commit", "rollback", "savepoint", "release", "start", "set", "reset", "discard", "deallocate", "show"}
 	cachePlumbingWords = []string{"hello", "client", "ping", "auth", "select", "multi", "exec", "command"}
 )
+
+// isAcquire recognises the span that a driver records while it waits for a
+// connection: pgxpool and database/sql instrumentations, HikariCP, Npgsql.
+func isAcquire(s *evidence.Span) bool {
+	if s.Attr(evidence.AttrDBQuery) != "" {
+		return false
+	}
+	name := strings.ToLower(s.Name)
+	return strings.Contains(name, "acquire") || strings.Contains(name, "getconnection") || strings.Contains(name, "get connection") ||
+		strings.HasSuffix(name, ".connect") || name == "sql.conn.open"
+}
 
 // isPlumbing recognises what a driver does around its calls.
 func isPlumbing(s *evidence.Span) bool {
@@ -96,7 +107,7 @@ func isPlumbing(s *evidence.Span) bool {
 	if statement != "" && (hasPrefixFold(s.Name, "sql.conn.query") || hasPrefixFold(s.Name, "sql.conn.exec")) {
 		return false
 	}
-	return slices.ContainsFunc(plumbingNames, func(p string) bool { return hasPrefixFold(s.Name, p) })
+	return slices.ContainsFunc(plumbingNames, func(p string) bool { return hasPrefixFold(s.Name, p) }) || isAcquire(s)
 }
 
 func hasPrefixFold(s, prefix string) bool {

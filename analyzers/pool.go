@@ -191,13 +191,6 @@ func (pl *pool) cutAcquireSpans(t *Trace, c Cuts) bool {
 	return found
 }
 
-// isAcquire recognises the span that a driver records while it waits for a
-// connection: pgxpool and database/sql instrumentations, HikariCP, Npgsql.
-func isAcquire(s *evidence.Span) bool {
-	name := strings.ToLower(s.Name)
-	return s.Attr(evidence.AttrDBQuery) == "" && (strings.Contains(name, "acquire") || strings.Contains(name, "getconnection") || strings.Contains(name, "get connection") || strings.HasSuffix(name, ".connect") || name == "sql.conn.open")
-}
-
 func (pl *pool) cutGaps(t *Trace, c Cuts) {
 	for _, i := range pl.spans.of(t) {
 		s := &t.Spans[i]
