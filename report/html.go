@@ -60,21 +60,22 @@ var pageSteps = []pageLimits{{}, {20, 40, 200}, {5, 12, 50}, {1, 4, 10}}
 
 // causeView is a cause with its pictures.
 type causeView struct {
-	ID, Label    string // cause-1, Cause 1
-	C            Cause
-	Subject      []part
-	Bar          *bar
-	Score        string
-	Gain         *gain
-	Pros, Cons   []Evidence
-	Follows      []string
-	Ledger       *ledgerView
-	Spread       *plot // latency now and then
-	Onset        string
-	Proof        *Query // the first query; OtherQueries are the rest
-	OtherQueries []Query
-	Plots        []plot
-	Waterfalls   []fall
+	ID, Label     string // cause-1, Cause 1
+	C             Cause
+	Subject       []part
+	Bar           *bar
+	Score         string
+	Gain          *gain
+	Pros, Cons    []Evidence
+	Follows       []string
+	Ledger        *ledgerView
+	Spread        *plot // latency now and then
+	Onset         string
+	Where, Action string // for the ranking
+	Proof         *Query // the first query; OtherQueries are the rest
+	OtherQueries  []Query
+	Plots         []plot
+	Waterfalls    []fall
 }
 
 // fall is a trace drawn as a table with a bar in every row.
@@ -165,7 +166,7 @@ func newPage(r *Report, shortened string) page {
 		p.Symptoms = appendPlot(p.Symptoms, drawThroughput("throughput", r, &r.Symptoms[i]))
 	}
 	p.Map = mapViewOf(r.Map)
-	p.Onsets = slices.ContainsFunc(r.Causes, func(c Cause) bool { return c.Onset != nil })
+	p.Onsets = slices.ContainsFunc(r.Causes, func(c Cause) bool { return c.Onset != nil && c.Onset.Cause != 0 })
 	return p
 }
 
@@ -207,7 +208,7 @@ func causeViews(r *Report, label string, cs []Cause) []causeView {
 		f := r.frame(r.slowSpans(&c))
 		plots := append(appendPlot(nil, f.drawOnset(id+"-onset", c.Onset)), f.drawAll(id, c.Charts)...)
 		out = append(out, causeView{
-			Proof: c.proof(), OtherQueries: c.otherQueries(),
+			Where: r.where(c), Action: c.action(), Proof: c.proof(), OtherQueries: c.otherQueries(),
 			Ledger: ledgerViewOf(r, &c), Spread: drawDistribution(id+"-spread", c.Impact), Onset: r.onsetWord(c),
 			ID: id, Label: fmt.Sprintf("%s %d", label, i+1), C: c, Subject: parts(c.Subject), Bar: barOf(c.Impact, largest), Score: num(100 * c.Score), Gain: gainOf(c.Impact),
 			Pros: c.pros(), Cons: c.cons(), Follows: follows(r, c), Plots: plots, Waterfalls: falls(c.Traces),

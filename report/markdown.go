@@ -223,9 +223,15 @@ func (m *markdown) ranking() {
 		if c.Impact != nil {
 			of = mdText(c.Impact.Percentile) + " of " + mdCell(c.Impact.target())
 		}
-		rows = append(rows, []string{fmt.Sprint(c.Rank), mdText(c.Title), mdCell(entityText(c.Subject)), savedText(c.Impact), of, scoreText(c.Score)})
+		rows = append(rows, []string{fmt.Sprint(c.Rank), mdText(c.Title), mdCell(m.r.where(c)), savedText(c.Impact), of, scoreText(c.Score)})
 	}
 	m.table([]string{">#", "Cause", "Where", "Saves", "Of", "Evidence"}, rows)
+	for i, c := range m.r.Causes {
+		if a := c.action(); a != "" && i < m.d.rows {
+			m.f("\n%d. %s", c.Rank, mdInline(a))
+		}
+	}
+	m.f("\n")
 }
 
 // notes is what weakens the judgement.

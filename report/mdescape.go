@@ -26,7 +26,7 @@ func mdProse(s string, atStart bool) string {
 			r == '_' && !(inWord(runes, i-1) && inWord(runes, i+1)),
 			r == '!' && i+1 < len(runes) && runes[i+1] == '[',
 			r == '!' && i+1 == len(runes),
-			atStart && i == 0 && strings.ContainsRune("#+-=:/", r),                                             // the last: GitLab's quick actions
+			atStart && i == 0 && strings.ContainsRune("#+-=:/", r),                                  // the last: GitLab's quick actions
 			(r == '!' || r == '%') && i+1 < len(runes) && (inWord(runes, i+1) || runes[i+1] == '"'), // merge request, milestone
 			(r == '{' || r == '[') && i+1 < len(runes) && (runes[i+1] == '+' || runes[i+1] == '-'),  // inline diff
 			(r == '.' || r == ')') && allDigits(runes[:i]) && (i+1 == len(runes) || runes[i+1] == ' '),

@@ -31,7 +31,11 @@ func (bd *builder) onset(h *rules.Hypothesis) *Onset {
 		return nil
 	}
 	o := &Onset{Measure: drawable(f.Charts[0].Lines[0]), Unit: f.Charts[0].Unit, Latency: drawable(analyzers.Line{Times: s.Times, Values: s.P95s})}
-	o.Measure.Name, o.Latency.Name = f.Charts[0].Title+", "+o.Measure.Name, "p95 of "+entityText(s.Entity)
+	if o.Latency.Name = "p95 of " + entityText(s.Entity); len(f.Charts[0].Lines) == 1 {
+		o.Measure.Name = f.Charts[0].Title
+	} else {
+		o.Measure.Name = f.Charts[0].Title + ", " + o.Measure.Name
+	}
 	if f.Onset != nil {
 		o.Cause, o.Tolerance = f.Onset.At, f.Onset.Tolerance
 	}

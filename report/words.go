@@ -167,6 +167,39 @@ func entityText(e evidence.Entity) string {
 	return strings.Join(names, " · ")
 }
 
+// where says where a cause lies, for a ranking: without the instance, which is
+// an address more often than a name, unless it alone tells two causes apart.
+func (r *Report) where(c Cause) string {
+	short := c.Subject
+	short.Instance = ""
+	for _, o := range r.Causes {
+		other := o.Subject
+		other.Instance = ""
+		if o.Rank != c.Rank && o.Rule == c.Rule && other == short {
+			return entityText(c.Subject)
+		}
+	}
+	return or(entityText(short), entityText(c.Subject))
+}
+
+// actionRunes bounds what a ranking says of a remedy.
+const actionRunes = 160
+
+// action is the first sentence of what to do, for a ranking.
+func (c *Cause) action() string {
+	if len(c.Remedy) == 0 {
+		return ""
+	}
+	text := c.Remedy[0]
+	if i := strings.Index(text, ". "); i > 0 {
+		text = text[:i+1]
+	}
+	if strings.Count(text, "`")%2 != 0 || len([]rune(text)) > actionRunes {
+		text = shorten(strings.ReplaceAll(text, "`", "'"), actionRunes)
+	}
+	return text
+}
+
 // verdictMark is a sign for what one line of evidence says of the cause: it
 // supports it, speaks against it, or is not known. What speaks against and is
 // absent supports.
