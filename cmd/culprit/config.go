@@ -20,8 +20,9 @@ type configuration struct {
 	Prometheus prometheusBlock `yaml:"prometheus"`
 	Traces     tracesBlock     `yaml:"traces"`
 	Postgres   postgresBlock   `yaml:"postgres"`
-	Load       string          `yaml:"load"`  // result file of a load tool
-	Rules      []string        `yaml:"rules"` // directories of rules
+	Load       string          `yaml:"load"`   // result file of a load tool
+	Events     string          `yaml:"events"` // file of events
+	Rules      []string        `yaml:"rules"`  // directories of rules
 }
 
 type prometheusBlock struct {
@@ -115,7 +116,7 @@ func yamlText(err error) string {
 func (c *configuration) resolve(dir string) {
 	c.Prometheus.HTTP.SetDirectory(dir)
 	c.Traces.HTTP.SetDirectory(dir)
-	paths := []*string{&c.Prometheus.SignalsDir, &c.Postgres.DSNFile, &c.Load}
+	paths := []*string{&c.Prometheus.SignalsDir, &c.Postgres.DSNFile, &c.Load, &c.Events}
 	for i := range c.Traces.Files {
 		paths = append(paths, &c.Traces.Files[i])
 	}

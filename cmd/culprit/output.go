@@ -23,13 +23,12 @@ const bundleName = "run.culprit"
 
 // outputFlags say what becomes of the judgement.
 type outputFlags struct {
-	dir    string
-	format []string
-	rules  []string
-	failOn string
-	strict bool
-	// baseline as it was named for an evidence file: it is not in there.
-	baseline string
+	dir     string
+	format  []string
+	rules   []string
+	failOn  string
+	strict  bool
+	besides []string // flags with what an evidence file does not hold
 
 	formats   []report.Output
 	gate      gate
@@ -106,16 +105,20 @@ func (a *app) conclude(b *evidence.Bundle, o *outputFlags) error {
 	return nil
 }
 
+// said notes a flag that the report needs besides its evidence.
+func (o *outputFlags) said(flag, value string) {
+	if value != "" {
+		o.besides = append(o.besides, flag, value)
+	}
+}
+
 // command gives the line that makes the report again from its evidence.
 func (o *outputFlags) command() string {
 	parts := []string{"culprit", "analyze", bundleName}
 	for _, dir := range o.rules {
 		parts = append(parts, "--rules", dir)
 	}
-	if o.baseline != "" {
-		parts = append(parts, "--baseline", o.baseline)
-	}
-	return strings.Join(parts, " ")
+	return strings.Join(append(parts, o.besides...), " ")
 }
 
 // linksOf links to the tools that were read, where they have a page to show.
