@@ -12,9 +12,11 @@ import (
 // Facts are what every analyzer starts from: how each operation did, and the
 // traces cleaned and indexed. Computed once, read-only.
 type Facts struct {
-	Symptoms []Symptom // operations under load, by time spent in them
-	Slow     []Symptom // those of Symptoms that are slow, worst first
-	Traces   []*Trace  `json:"-"`
+	Symptoms []Symptom        // operations under load, by time spent in them
+	Slow     []Symptom        // those of Symptoms that are slow, worst first
+	Traces   []*Trace         `json:"-"`
+	Stages   []evidence.Stage // of the load, from its rate; nil where it shows none
+	Events   []evidence.Event // given, and starts and restarts that were seen
 
 	index traceIndex
 	slow  map[string]*slowTimes // by service; "" is all of them
@@ -66,6 +68,7 @@ const (
 // factsOf computes the facts of a bundle.
 func factsOf(b *evidence.Bundle) *Facts {
 	f := factsOfTraces(BuildTraces(b))
+	f.Stages, f.Events = stagesOf(b), eventsOf(b)
 	for i := range b.Histograms {
 		h := &b.Histograms[i]
 		if h.Kind == evidence.ServerLatency && h.Entity.Instance == "" {

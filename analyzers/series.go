@@ -43,6 +43,11 @@ func (p *Pass) entitiesOf(k evidence.Kind) []evidence.Entity {
 	return slices.Compact(out)
 }
 
+// ofService matches every entity of a service.
+func ofService(service string) func(evidence.Entity) bool {
+	return func(o evidence.Entity) bool { return o.Service == service }
+}
+
 // sumSeries adds series up point by point over the union of their times; a
 // series counts from its first to its last point only.
 func sumSeries(list []*evidence.Series) (times []int64, values []float64) {

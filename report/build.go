@@ -37,7 +37,7 @@ func Build(b *evidence.Bundle, res *analyzers.Result, j *rules.Judgement, opts O
 		SchemaVersion: SchemaVersion,
 		Generator:     Generator{Name: "culprit", Version: opts.Version, CollectedBy: b.Version, Command: opts.Command},
 		Window:        utc(b.Window),
-		Loads:         b.Loads,
+		Loads:         loads(b.Loads, res.Facts),
 		Events:        b.Events,
 		Symptoms:      symptoms(res.Facts, affected(j.Causes)),
 		Causes:        bd.ranked(j.Causes),
@@ -51,6 +51,9 @@ func Build(b *evidence.Bundle, res *analyzers.Result, j *rules.Judgement, opts O
 		Notes:         slices.Concat(j.Notes, res.Notes),
 		Zone:          zone(opts.Zone, b.Window.Start),
 	}
+	if f := res.Facts; f != nil && len(f.Events) > 0 { // those of the bundle among them
+		r.Events = f.Events
+	}
 	if w := b.Baseline; w != nil {
 		r.Baseline = new(utc(*w))
 	} else if run := b.BaselineRun; run != nil {
@@ -59,6 +62,17 @@ func Build(b *evidence.Bundle, res *analyzers.Result, j *rules.Judgement, opts O
 	r.Verdict = Verdict{Status: j.Status, Headline: cmp.Or(j.Headline, headline(j.Status, r))}
 	out := cleaned(*r)
 	return &out
+}
+
+// loads gives the first load the stages that its rate shows, where no tool told
+// any.
+func loads(in []evidence.LoadRun, f *analyzers.Facts) []evidence.LoadRun {
+	if f == nil || len(in) == 0 || slices.ContainsFunc(in, func(l evidence.LoadRun) bool { return len(l.Stages) > 0 }) {
+		return in
+	}
+	out := slices.Clone(in)
+	out[0].Stages = f.Stages
+	return out
 }
 
 // builder carries what several parts of a report are made from.

@@ -33,7 +33,7 @@ func (a *app) analyzeCommand() *cobra.Command {
 			if sources.named() || window.given() {
 				return usage(errors.New("an evidence file has its own sources and window: leave the others out"))
 			}
-			return a.analyzeFile(file, &window, &output)
+			return a.analyzeFile(file, &sources, &window, &output)
 		},
 	}
 	sources.register(c.Flags())
@@ -43,7 +43,12 @@ func (a *app) analyzeCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) analyzeFile(path string, window *windowFlags, output *outputFlags) error {
+// analyzeFile judges an evidence file, with what is said of it besides.
+func (a *app) analyzeFile(path string, sources *sourceFlags, window *windowFlags, output *outputFlags) error {
+	events, err := readEvents(sources.settings.Events)
+	if err != nil {
+		return usage(err)
+	}
 	if err := window.baseline.resolve(); err != nil {
 		return usage(err)
 	}
@@ -55,7 +60,9 @@ func (a *app) analyzeFile(path string, window *windowFlags, output *outputFlags)
 		return usage(err)
 	}
 	window.baseline.apply(b)
-	output.baseline = window.baseline.text
+	events.addTo(b)
+	output.said("--baseline", window.baseline.text)
+	output.said("--events", sources.settings.Events)
 	return a.conclude(b, output)
 }
 

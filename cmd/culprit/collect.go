@@ -45,6 +45,19 @@ func (a *app) collectPast(ctx context.Context, sources *sourceFlags, flags *wind
 	if err := flags.baseline.resolve(); err != nil {
 		return nil, usage(err)
 	}
+	events, err := readEvents(sources.settings.Events)
+	if err != nil {
+		return nil, usage(err)
+	}
+	b, err := a.collectAny(ctx, sources, flags)
+	if b != nil {
+		events.addTo(b)
+	}
+	return b, err
+}
+
+// collectAny reads the window that is named, or what the files of traces span.
+func (a *app) collectAny(ctx context.Context, sources *sourceFlags, flags *windowFlags) (*evidence.Bundle, error) {
 	if !flags.given() && sources.tracesFilesAlone() {
 		return a.collectFiles(ctx, sources, flags)
 	}

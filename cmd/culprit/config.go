@@ -23,8 +23,9 @@ type configuration struct {
 	Traces     tracesBlock     `yaml:"traces"`
 	Postgres   postgresBlock   `yaml:"postgres"`
 	PgBouncer  dsnBlock        `yaml:"pgbouncer"`
-	Load       string          `yaml:"load"`  // result file of a load tool
-	Rules      []string        `yaml:"rules"` // directories of rules
+	Load       string          `yaml:"load"`   // result file of a load tool
+	Events     string          `yaml:"events"` // file of events
+	Rules      []string        `yaml:"rules"`  // directories of rules
 	Links      linksBlock      `yaml:"links"`
 }
 
@@ -135,7 +136,7 @@ func yamlText(err error) string {
 func (c *configuration) resolve(dir string) {
 	c.Prometheus.HTTP.SetDirectory(dir)
 	c.Traces.HTTP.SetDirectory(dir)
-	paths := []*string{&c.Prometheus.SignalsDir, &c.Postgres.DSNFile, &c.PgBouncer.DSNFile, &c.Load}
+	paths := []*string{&c.Prometheus.SignalsDir, &c.Postgres.DSNFile, &c.PgBouncer.DSNFile, &c.Load, &c.Events}
 	for i := range c.Traces.Files {
 		paths = append(paths, &c.Traces.Files[i])
 	}

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -378,55 +377,6 @@ func TestTracesFileAlone(t *testing.T) {
 	culprit(t, "trace", "--traces-file", path, "ff").wantError(t, exitUsage, "no such trace")
 }
 
-// The first interrupt ends the load, and what ran is reported.
-func TestInterruptedRun(t *testing.T) {
-	signals := make(chan os.Signal, 1)
-	started := filepath.Join(t.TempDir(), "started")
-	go func() {
-		for {
-			if _, err := os.Stat(started); err == nil {
-				signals <- syscall.SIGTERM
-				return
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-	}()
-	began := time.Now()
-	o := culpritWith(t, signals, "run", "--load", write(t, "s.json", k6Summary), "--settle", "0", "--", "sh", "-c", "touch "+started+"; sleep 60")
-	o.wantError(t, exitInterrupted, "interrupted")
-	if !strings.HasPrefix(o.stdout, "# ") || time.Since(began) > 30*time.Second {
-		t.Errorf("after %s, report %q", time.Since(began), o.stdout)
-	}
-}
-
-// The first interrupt ends a collection that hangs; what arrived is reported.
-func TestInterruptedCollection(t *testing.T) {
-	signals := make(chan os.Signal, 1)
-	time.AfterFunc(300*time.Millisecond, func() { signals <- os.Interrupt })
-	o := culpritWith(t, signals, "analyze", "--prometheus", hostile(t)["hanging"], "--load", write(t, "s.json", k6Summary), "--since", "5m")
-	o.wantError(t, exitInterrupted, "interrupted")
-	if !strings.HasPrefix(o.stdout, "# ") {
-		t.Errorf("report %q", o.stdout)
-	}
-}
-
-func TestSecondInterruptEnds(t *testing.T) {
-	var ended []int
-	killed := 0
-	signals := make(chan os.Signal)
-	done := make(chan struct{})
-	a := &app{signals: signals, exit: func(code int) { ended = append(ended, code); close(done) }}
-	w, stop := a.watch()
-	defer stop()
-	w.during(func(os.Signal) {}, func() { killed++ })
-	signals <- os.Interrupt
-	signals <- os.Interrupt
-	<-done
-	if killed != 1 || len(ended) != 1 || ended[0] != exitInterrupted {
-		t.Errorf("killed %d, ended %v", killed, ended)
-	}
-}
-
 func TestCutBundle(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "run.culprit")
@@ -439,18 +389,4 @@ func TestCutBundle(t *testing.T) {
 	}
 	cut := write(t, "cut.culprit", string(whole[:len(whole)/2]))
 	culprit(t, "analyze", cut).wantError(t, exitUsage, "cut short in ")
-}
-
-func TestVersionAndHelp(t *testing.T) {
-	if o := culprit(t, "version"); o.code != exitOK || !strings.HasPrefix(o.stdout, "culprit test go1.") {
-		t.Errorf("%+v", o)
-	}
-	for _, verb := range []string{"run", "collect", "analyze", "report", "check", "rules"} {
-		if o := culprit(t, verb, "--help"); o.code != exitOK || o.stderr != "" || !strings.Contains(o.stdout, "Usage:") {
-			t.Errorf("%s: %+v", verb, o)
-		}
-	}
-	if o := culprit(t, "completion", "bash"); o.code != exitOK || !strings.Contains(o.stdout, "culprit") {
-		t.Errorf("completion: %+v", o.code)
-	}
 }

@@ -23,14 +23,13 @@ const bundleName = "run.culprit"
 
 // outputFlags say what becomes of the judgement.
 type outputFlags struct {
-	dir    string
-	format []string
-	rules  []string
-	failOn string
-	strict bool
-	looks  looksFlags
-	// baseline as it was named for an evidence file: it is not in there.
-	baseline string
+	dir     string
+	format  []string
+	rules   []string
+	failOn  string
+	strict  bool
+	looks   looksFlags
+	besides []string // flags with what an evidence file does not hold
 
 	formats   []report.Output
 	gate      gate
@@ -112,15 +111,20 @@ func (a *app) conclude(b *evidence.Bundle, o *outputFlags) error {
 	return nil
 }
 
+// said notes a flag that the report needs besides its evidence.
+func (o *outputFlags) said(flag, value string) {
+	if value != "" {
+		o.besides = append(o.besides, flag, value)
+	}
+}
+
 // command gives the line that makes the report again from its evidence.
 func (o *outputFlags) command(links report.Links) string {
 	parts := []string{"culprit", "analyze", bundleName}
 	for _, dir := range o.rules {
 		parts = append(parts, "--rules", shellWord(dir))
 	}
-	if o.baseline != "" {
-		parts = append(parts, "--baseline", shellWord(o.baseline))
-	}
+	parts = append(parts, o.besides...)
 	return strings.Join(append(parts, o.looks.arguments(links)...), " ")
 }
 

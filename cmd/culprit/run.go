@@ -52,6 +52,10 @@ The first interrupt ends the load and reports on what ran; the second kills.`,
 			if baseline.part != nil {
 				return usage(errors.New("--baseline START/END lies ahead of the run: name the evidence file of an earlier run"))
 			}
+			// Read again after the load: what is done to the system meanwhile is written there.
+			if _, err := readEvents(sources.settings.Events); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return usage(err)
+			}
 			return a.run(c.Context(), &sources, &output, &baseline, settle, args)
 		},
 	}
@@ -88,6 +92,7 @@ func (a *app) run(ctx context.Context, sources *sourceFlags, output *outputFlags
 		return err
 	}
 	baseline.apply(b)
+	addEventsAfter(b, sources.settings.Events)
 	kept := a.keep(b, output)
 	return cmp.Or(kept, err, a.conclude(b, output))
 }

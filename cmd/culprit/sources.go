@@ -23,6 +23,7 @@ type sourceFlags struct {
 	postgres    string
 	pgbouncer   string
 	load        string
+	events      string
 	timeout     time.Duration
 	settings    *configuration
 }
@@ -33,6 +34,7 @@ func (s *sourceFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&s.postgres, "postgres", "", "DSN of PostgreSQL; keep the password in PGPASSWORD, a pass file or --config")
 	f.StringVar(&s.pgbouncer, "pgbouncer", "", "DSN of PgBouncer's console (database pgbouncer), looked at while a load runs")
 	f.StringVar(&s.load, "load", "", "result file of a load tool: k6 summary, JMeter JTL, Locust CSV")
+	f.StringVar(&s.events, "events", "", "file of events (deployments, experiments): YAML list or JSON lines of time, kind, text, entity")
 }
 
 // registerTraces is for verbs that read traces alone.
@@ -58,6 +60,7 @@ func (s *sourceFlags) resolve() error {
 	override(&c.Traces.URL, s.traces)
 	override(&c.Traces.OTLPListen, s.otlpListen)
 	override(&c.Load, s.load)
+	override(&c.Events, s.events)
 	if len(s.tracesFiles) > 0 {
 		c.Traces.Files = s.tracesFiles
 	}
