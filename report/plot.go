@@ -87,6 +87,9 @@ func (f *frame) draw(id string, c analyzers.Chart) plot {
 	}
 	unit := chartUnit(c)
 	top := niceTop(lines, c.Limit)
+	if isRatio(c) && !c.Stacked {
+		top = math.Min(top, 1)
+	}
 	y := func(v float64) float64 { return padTop + innerH*(1-math.Max(0, math.Min(v, top))/top) }
 	p := plot{
 		ID: id, Title: c.Title, W: num(plotW), H: num(plotH), Left: num(padLeft), Right: num(plotW - padRight), Top: num(padTop), Bottom: num(plotH - padBottom),
@@ -135,17 +138,20 @@ func peak(l analyzers.Line) float64 {
 	return m
 }
 
-// chartUnit gives the formatter of a chart's values. A plain number that
-// never leaves 0..1 is a ratio to every chart that culprit draws.
+// isRatio tells a chart of shares: a plain number that never leaves 0..1 is a
+// ratio to every chart that culprit draws.
+func isRatio(c analyzers.Chart) bool {
+	ratio := (c.Unit == "1" || c.Unit == "") && c.Limit <= 1
+	for _, l := range c.Lines {
+		ratio = ratio && peak(l) <= 1
+	}
+	return ratio
+}
+
+// chartUnit gives the formatter of a chart's values.
 func chartUnit(c analyzers.Chart) func(float64) string {
-	if c.Unit == "1" || c.Unit == "" {
-		ratio := c.Limit <= 1
-		for _, l := range c.Lines {
-			ratio = ratio && peak(l) <= 1
-		}
-		if ratio {
-			return percent
-		}
+	if isRatio(c) {
+		return percent
 	}
 	return func(v float64) string { return quantity(v, c.Unit) }
 }
