@@ -198,9 +198,17 @@ func TestFindings(t *testing.T) {
 	t.Run("vacuum blocked", func(t *testing.T) {
 		s.exec(shop, "create table busy (id int primary key, n bigint)", "insert into busy select i, 0 from generate_series(0, 7) i",
 			"alter table busy set (autovacuum_vacuum_threshold = 50, autovacuum_vacuum_scale_factor = 0)")
-		j, r := judgeLoad(t, s, loaded{clients: 8, lasts: 8 * time.Second, request: slices.Repeat([]string{"update busy set n = n + 1 where id = $1", "select n from busy where id = $1"}, 4), beside: func(s *server) {
-			hold(s, "report", 8500*time.Millisecond, "begin isolation level repeatable read", "select n from busy where id = 4242")
-		}})
+		holder := s.connect("postgres", "shop")
+		s.exec(holder, "set application_name = 'report'", "begin isolation level repeatable read", "select n from counter where id = 4242")
+		churn := func(times int) { // on a connection that ends, so that its counters are flushed
+			conn := s.connect("postgres", "shop")
+			s.exec(conn, fmt.Sprintf("do $$ begin for i in 1..%d loop update busy set n = n + 1 where id = i %% 8; commit; end loop; end $$", times))
+			_ = conn.Close(context.Background())
+		}
+		churn(20_000)
+		j, r := judgeLoad(t, s, loaded{clients: 4, every: 50 * time.Millisecond, request: slices.Repeat([]string{"update busy set n = n + 1 where id = $1", "select n from busy where id = $1"}, 4),
+			beside: func(*server) { churn(3000) }})
+		s.exec(holder, "commit")
 		h := wantCause(t, j, r, "vacuum-blocked", "busy")
 		if !strings.Contains(h.Finding.Facts["holder"], "report") {
 			t.Errorf("holder %q", h.Finding.Facts["holder"])
