@@ -31,7 +31,7 @@ func runConnectionLimit(p *Pass) error {
 			facts["max"], facts["proposed"] = decimals(limit, 0), decimals(math.Ceil(limit*1.5), 0)
 		}
 		p.reportStall(stall{finds: FindConnections, entity: e, stalled: databaseCalls, facts: facts,
-			text: func(float64) string { return fmt.Sprintf("%s was out of connections while requests were slow", e) },
+			text: fmt.Sprintf("%s was out of connections while requests were slow", e),
 			witnesses: []*witness{
 				witnessOf(p.seriesAt(evidence.DBConnections, e), witness{finds: FindConnectionsUse, unit: "1", none: 0.9, full: 0.99,
 					text: func(v float64) string { return percent(v) + " of the connections it may have were open" }}).over(p.seriesAt(evidence.DBConnectionsMax, e)),

@@ -37,9 +37,7 @@ func runCPUSaturation(p *Pass) error {
 		}
 		p.reportStall(stall{finds: FindNodeSaturated, entity: e, stalled: who, shared: true, facts: p.nodeFacts(e, len(nodes) == 1),
 			idle: fmt.Sprintf("node %s had CPU to spare", e.Resource),
-			text: func(float64) string {
-				return fmt.Sprintf("node %s had no CPU to spare while requests were slow", e.Resource)
-			},
+			text: fmt.Sprintf("node %s had no CPU to spare while requests were slow", e.Resource),
 			witnesses: []*witness{
 				witnessOf(p.seriesAt(evidence.NodeCPUBusy, e), witness{finds: FindNodeBusy, unit: "1", none: 0.85, full: 0.97,
 					text: func(v float64) string { return percent(v) + " of the node's cores were busy" }}),
@@ -66,7 +64,7 @@ func (p *Pass) containersShortOfCPU() {
 			continue
 		}
 		p.reportStall(stall{finds: FindNodeSaturated, entity: e, service: e.Service, stalled: p.spansAt(e), facts: map[string]string{"node": "of " + consumerName(e)},
-			text: func(float64) string { return fmt.Sprintf("%s waited for cores of its node while it was slow", e) },
+			text: fmt.Sprintf("%s waited for cores of its node while it was slow", e),
 			witnesses: []*witness{witnessOf(p.seriesAt(evidence.CPUPressure, e), witness{finds: FindCPUPressure, unit: "1", none: 0.2, full: 0.6,
 				text: func(v float64) string { return "in " + percent(v) + " of the time some of its tasks waited for a core" }})}})
 	}

@@ -31,9 +31,7 @@ var ioSaturation = Analyzer{
 func runDisks(p *Pass) error {
 	for _, e := range union(p.entitiesOf(evidence.DiskBusy), p.entitiesOf(evidence.DiskQueue)) {
 		p.reportStall(stall{finds: FindDisk, entity: e, stalled: databaseCalls, witnesses: p.diskWitnesses(e), facts: map[string]string{"disk": e.Resource},
-			text: func(float64) string {
-				return fmt.Sprintf("disk %s made its users wait while requests were slow", e.Resource)
-			}})
+			text: fmt.Sprintf("disk %s made its users wait while requests were slow", e.Resource)})
 	}
 	return nil
 }

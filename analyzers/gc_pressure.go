@@ -30,7 +30,7 @@ var gcPressure = Analyzer{
 func runGC(p *Pass) error {
 	for _, e := range union(p.entitiesOf(evidence.GCTime), p.entitiesOf(evidence.GCCPU)) {
 		p.reportStall(stall{finds: FindGC, entity: e, service: e.Service, stalled: p.spansAt(e), witnesses: p.gcWitnesses(e), facts: p.gcFacts(e),
-			text: func(float64) string { return fmt.Sprintf("garbage collection held up %s while it was slow", e.Service) }})
+			text: fmt.Sprintf("garbage collection held up %s while it was slow", e.Service)})
 	}
 	return nil
 }

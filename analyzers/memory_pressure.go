@@ -32,7 +32,7 @@ var memoryPressure = Analyzer{
 func runMemoryPressure(p *Pass) error {
 	for _, e := range union(p.entitiesOf(evidence.MemoryPressure), p.entitiesOf(evidence.MemoryKills)) {
 		p.reportStall(stall{finds: FindMemory, entity: e, service: e.Service, stalled: p.spansAt(e), facts: p.memoryFacts(e),
-			text:      func(float64) string { return fmt.Sprintf("%s was short of memory while requests were slow", e) },
+			text:      fmt.Sprintf("%s was short of memory while requests were slow", e),
 			witnesses: p.containerMemory(e)})
 	}
 	nodes := union(p.entitiesOf(evidence.NodeMemoryPressure), p.entitiesOf(evidence.NodeMemoryFaults))
@@ -42,9 +42,7 @@ func runMemoryPressure(p *Pass) error {
 			who = p.spansOnNode(e.Resource)
 		}
 		p.reportStall(stall{finds: FindMemory, entity: e, stalled: who, shared: true, facts: map[string]string{"node": e.Resource},
-			text: func(float64) string {
-				return fmt.Sprintf("node %s was short of memory while requests were slow", e.Resource)
-			},
+			text:      fmt.Sprintf("node %s was short of memory while requests were slow", e.Resource),
 			witnesses: p.nodeMemory(e)})
 	}
 	return nil

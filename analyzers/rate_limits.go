@@ -32,7 +32,7 @@ func runRateLimits(p *Pass) error {
 		refused := witnessOf(p.seriesAt(evidence.RateLimited, e), witness{finds: FindRefused, unit: "1", none: 0.005, full: 0.1,
 			text: func(v float64) string { return decimals(v*100, 1) + " % of the requests were refused as too many" }}).over(all)
 		p.reportStall(stall{finds: FindRateLimit, entity: e, service: "", stalled: callersOf(e.Service), witnesses: []*witness{refused},
-			text:  func(float64) string { return fmt.Sprintf("%s refused requests as too many", e) },
+			text:  fmt.Sprintf("%s refused requests as too many", e),
 			facts: map[string]string{"service": e.Service, "limiter": consumerName(e)}})
 	}
 	p.reportRefusedCalls()

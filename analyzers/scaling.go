@@ -39,9 +39,7 @@ func runScaling(p *Pass) error {
 			continue // nobody asked for more: a rollout, or a fixed number
 		}
 		p.reportStall(stall{finds: FindScaling, entity: e, service: e.Service, stalled: p.spansAt(evidence.Entity{Service: e.Service}), facts: p.scalingFacts(e),
-			text: func(float64) string {
-				return fmt.Sprintf("%s ran fewer replicas than it wanted while it was slow", e.Service)
-			},
+			text:      fmt.Sprintf("%s ran fewer replicas than it wanted while it was slow", e.Service),
 			witnesses: p.scalingWitnesses(e, current)})
 	}
 	return nil
@@ -116,7 +114,7 @@ func runDisruption(p *Pass) error {
 			continue
 		}
 		p.reportStall(stall{finds: FindDisruption, entity: e, service: e.Service, stalled: p.spansAt(evidence.Entity{Service: e.Service}), witnesses: []*witness{p.afterRestarts(e, times)},
-			text:  func(float64) string { return fmt.Sprintf("%s was restarted %d times inside the window", e, len(times)) },
+			text:  fmt.Sprintf("%s was restarted %d times inside the window", e, len(times)),
 			facts: map[string]string{"service": e.Service, "instance": e.Instance, "count": decimals(float64(len(times)), 0)}})
 	}
 	return nil

@@ -70,7 +70,7 @@ type stall struct {
 	witnesses []*witness
 	stalled   stalled // nil: what waits for it cannot be told
 	shared    bool    // all that runs there is stretched alike
-	text      func(strength float64) string
+	text      string  // what was the matter
 	facts     map[string]string
 	// idle is the sentence where it was measured and was not there, for rules
 	// that its presence would contradict; "" says nothing.
@@ -96,7 +96,7 @@ func (p *Pass) reportStall(s stall) {
 		}
 		return
 	}
-	f := Finding{Kind: s.finds, Entity: s.entity, Value: strength, Unit: "1", Text: s.text(strength), Facts: s.facts}
+	f := Finding{Kind: s.finds, Entity: s.entity, Value: strength, Unit: "1", Text: s.text + ": strength " + decimals(strength, 2) + " of 1", Facts: s.facts}
 	for _, w := range s.witnesses {
 		value := p.loadedMean(s.service, w.times, w.values)
 		chart := Chart{Title: w.text(value), Unit: w.unit, Lines: []Line{{Name: s.entity.String(), Times: w.times, Values: w.values}}}

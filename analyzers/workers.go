@@ -32,7 +32,7 @@ var workerSaturation = Analyzer{
 func runWorkers(p *Pass) error {
 	for _, e := range union(p.entitiesOf(evidence.WorkersBusy), p.entitiesOf(evidence.WorkersQueued), p.entitiesOf(evidence.WorkersRejected), p.entitiesOf(evidence.EventLoopLag), p.entitiesOf(evidence.FDsMax)) {
 		p.reportStall(stall{finds: FindWorkers, entity: e, service: e.Service, stalled: p.spansAt(e), witnesses: p.workerWitnesses(e), facts: p.workerFacts(e),
-			text: func(float64) string { return fmt.Sprintf("%s had no worker free while it was slow", e) }})
+			text: fmt.Sprintf("%s had no worker free while it was slow", e)})
 	}
 	return nil
 }
