@@ -14,6 +14,9 @@ const (
 	stageBins = 60
 	// fewestStageBins below which no profile is seen.
 	fewestStageBins = 6
+	// shortestStage: what lasts less than this part of the window is a wobble
+	// of another stage, but for the wait before the load begins.
+	shortestStage = 15
 	// rampShare: a stage whose rate changes by less than this share of the peak
 	// from its start to its end is level.
 	rampShare = 0.2
@@ -168,11 +171,12 @@ func partition(rates []float64, peak float64) []segment {
 	n := len(rates)
 	noise := max(roughness(rates), leastNoise*peak)
 	penalty := 3 * noise * noise * math.Log(float64(n))
+	shortest := max(2, n/shortestStage)
 	best, cut := make([]float64, n+1), make([]int, n+1)
 	for to := 1; to <= n; to++ {
 		best[to] = math.Inf(1)
 		for from := 0; from < to; from++ {
-			if to-from < 2 && from > 0 && to < n { // one bin is no stage
+			if to-from < shortest && from > 0 {
 				continue
 			}
 			_, _, sse := linear(rates[from:to])

@@ -251,7 +251,7 @@ func (d *Diff) operationsTable(b *strings.Builder) {
 		if o.Reason != "" {
 			change += ": " + o.Reason
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", mdCell(o.Service+" "+o.Operation), mdText(change), mdText(tailText(o.Base)), mdText(tailText(o.Head)), mdText(o.byText()))
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", mdCell(o.Service+" "+o.Operation), mdText(change), mdText(tailText(o.Base)), mdText(tailText(o.Head)), o.byText())
 	}
 	if d.Unchanged > 0 {
 		fmt.Fprintf(b, "\n%d operation%s without a change of p95 beyond the noise.\n", d.Unchanged, pluralS(d.Unchanged))
