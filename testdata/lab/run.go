@@ -72,6 +72,9 @@ func (a *app) bringUp(ctx context.Context, s scenario.Scenario, programs means.P
 	if err := load.Warm(ctx, state.Addresses.Gateway); err != nil {
 		return nil, errors.Join(err, servers.Down(a.dir))
 	}
+	for _, note := range state.Notes {
+		a.progress("note: " + note)
+	}
 	a.progress("the lab is up, " + s.Name)
 	return state, nil
 }

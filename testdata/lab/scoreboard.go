@@ -85,11 +85,19 @@ func (b *scoreboard) right() bool {
 }
 
 func (l line) passed() bool {
-	return l.notRun == "" && l.hurts() && (l.right || !l.asked)
+	return l.notRun == "" && l.complete() && l.hurts() && (l.right || !l.asked)
+}
+
+// complete says whether the load was what the scenario asked for: a generator
+// that starts too few requests, or a shop that refuses them, hides latency.
+func (l line) complete() bool {
+	return l.load.Dropped+l.load.Failed <= 0.02*l.load.Requests
 }
 
 func (l line) result() string {
 	switch {
+	case !l.complete():
+		return "LOAD INCOMPLETE"
 	case !l.hurts():
 		return "TOO WEAK"
 	case !l.asked:

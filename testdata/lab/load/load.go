@@ -48,6 +48,35 @@ func (s Summary) P95Of(route string) float64 {
 	return 0
 }
 
+// What the load asks for: few products are hot, so that a cache can serve them.
+const (
+	categories  = 20
+	customers   = 5000
+	hotProducts = 400
+	products    = 20000
+)
+
+// hotProduct is the id of the n-th hot product; they are spread over all.
+func hotProduct(n int) int { return 1 + n*47%products }
+
+// shape is what the script is told.
+type shape struct {
+	Ramp       float64            `json:"ramp_s"`
+	Plateau    float64            `json:"plateau_s"`
+	Rates      map[string]float64 `json:"rates"`
+	Categories int                `json:"categories"`
+	Customers  int                `json:"customers"`
+	Products   []int              `json:"products"`
+}
+
+func shapeOf(l scenario.Load) shape {
+	s := shape{Ramp: l.Ramp.Seconds(), Plateau: l.Plateau.Seconds(), Rates: l.Rates, Categories: categories, Customers: customers}
+	for n := range hotProducts {
+		s.Products = append(s.Products, hotProduct(n))
+	}
+	return s
+}
+
 // Plan is one load run, ready to be started.
 type Plan struct {
 	Args    []string // of k6
@@ -61,7 +90,7 @@ func Prepare(dir, base string, l scenario.Load) (Plan, error) {
 	if err := os.WriteFile(path, []byte(script), 0o644); err != nil {
 		return Plan{}, fmt.Errorf("write load script: %w", err)
 	}
-	shape, err := json.Marshal(map[string]any{"ramp_s": l.Ramp.Seconds(), "plateau_s": l.Plateau.Seconds(), "rates": l.Rates})
+	shape, err := json.Marshal(shapeOf(l))
 	if err != nil {
 		return Plan{}, fmt.Errorf("encode load: %w", err)
 	}
@@ -90,18 +119,18 @@ func (p Plan) Summary() (Summary, error) {
 // while has them: otherwise every run begins with a cold start.
 func Warm(ctx context.Context, base string) error {
 	client := &http.Client{Timeout: 10 * time.Second}
-	for category := 1; category <= 20; category++ {
+	for category := 1; category <= categories; category++ {
 		if err := visit(ctx, client, http.MethodGet, fmt.Sprintf("%s/products?category=%d", base, category), ""); err != nil {
 			return err
 		}
 	}
-	for n := range 400 {
-		if err := visit(ctx, client, http.MethodGet, fmt.Sprintf("%s/products/%d", base, 1+n*47%20000), ""); err != nil {
+	for n := range hotProducts {
+		if err := visit(ctx, client, http.MethodGet, fmt.Sprintf("%s/products/%d", base, hotProduct(n)), ""); err != nil {
 			return err
 		}
 	}
 	for n := range 20 {
-		if err := visit(ctx, client, http.MethodGet, fmt.Sprintf("%s/orders?customer=%d", base, 1+n*397), ""); err != nil {
+		if err := visit(ctx, client, http.MethodGet, fmt.Sprintf("%s/orders?customer=%d", base, 1+n*397%customers), ""); err != nil {
 			return err
 		}
 		if err := visit(ctx, client, http.MethodPost, base+"/events", `[{"kind":"view","subject":1,"value":1}]`); err != nil {

@@ -10,7 +10,7 @@ const base = __ENV.LAB_BASE_URL;
 const load = JSON.parse(__ENV.LAB_LOAD);
 const json = { 'Content-Type': 'application/json' };
 
-const hotProducts = 400, customers = 5000, categories = 20, eventsPerDelivery = 2400;
+const eventsPerDelivery = 2400;
 
 // One body for all deliveries: making it anew would cost the generator more
 // than storing it costs the shop.
@@ -18,9 +18,9 @@ const events = JSON.stringify(Array.from({ length: eventsPerDelivery }, (_, i) =
   ({ kind: ['view', 'click', 'scroll', 'search'][i % 4], subject: (i * 7919) % 20000, value: i % 1000 })));
 
 const routes = {
-  'GET /products/{id}': (p) => http.get(`${base}/products/${1 + (random(hotProducts) * 47) % 20000}`, p),
-  'GET /products': (p) => http.get(`${base}/products?category=${1 + random(categories)}`, p),
-  'GET /orders': (p) => http.get(`${base}/orders?customer=${1 + random(customers)}`, p),
+  'GET /products/{id}': (p) => http.get(`${base}/products/${load.products[random(load.products.length)]}`, p),
+  'GET /products': (p) => http.get(`${base}/products?category=${1 + random(load.categories)}`, p),
+  'GET /orders': (p) => http.get(`${base}/orders?customer=${1 + random(load.customers)}`, p),
   'POST /orders': (p) => http.post(`${base}/orders`, order(), p),
   'POST /events': (p) => http.post(`${base}/events`, events, p),
 };
@@ -31,7 +31,7 @@ function random(n) {
 
 function order() {
   const items = [1, 2].map((n) => ({ product: (n - 1) * 10000 + 1 + random(10000), quantity: n, cents: 1000 }));
-  return JSON.stringify({ customer: 1 + random(customers), card: '4242', items });
+  return JSON.stringify({ customer: 1 + random(load.customers), card: '4242', items });
 }
 
 function id(route) {

@@ -11,34 +11,38 @@ import (
 	"time"
 )
 
-const cgroupRoot = "/sys/fs/cgroup"
+// hierarchy is where the kernel's groups are mounted.
+type hierarchy string
 
-// controllers are those that container metrics and quotas come from.
+const kernelGroups hierarchy = "/sys/fs/cgroup"
+
+// controllers are those that container metrics and quotas come from, the one
+// of the quota first.
 var controllers = [...]string{"cpu", "cpuacct", "memory"}
 
 // cgroup is one group of processes, in all folders that make it up: one in
 // version 2, one a controller in version 1.
 type cgroup struct {
+	in      hierarchy
 	folders []string
-	unified bool // version 2
 }
 
 // CgroupsWritable says why no group can be made, or nil.
 func CgroupsWritable() error {
-	group, err := newCgroup("culprit-lab-probe-" + strconv.Itoa(os.Getpid()))
+	group, err := kernelGroups.create("culprit-lab-probe-" + strconv.Itoa(os.Getpid()))
 	if err != nil {
 		return err
 	}
 	return removeFolders(group.folders)
 }
 
-// newCgroup creates a group; name may have a parent that exists already.
-func newCgroup(name string) (*cgroup, error) {
-	group := &cgroup{unified: isUnified()}
-	for _, root := range group.roots() {
+// create makes a group; name may have a parent that exists already.
+func (h hierarchy) create(name string) (*cgroup, error) {
+	group := &cgroup{in: h}
+	for _, root := range h.roots() {
 		folder := filepath.Join(root, name)
 		if err := os.Mkdir(folder, 0o755); err != nil {
-			_ = removeFolders(group.folders)
+			_ = removeFolders(group.folders) // the first error is the one to tell
 			return nil, fmt.Errorf("create cgroup: %w", err)
 		}
 		group.folders = append(group.folders, folder)
@@ -46,28 +50,29 @@ func newCgroup(name string) (*cgroup, error) {
 	return group, nil
 }
 
-func isUnified() bool {
-	_, err := os.Stat(filepath.Join(cgroupRoot, "cgroup.controllers"))
+// unified says whether this is version 2, with one tree for all controllers.
+func (h hierarchy) unified() bool {
+	_, err := os.Stat(filepath.Join(string(h), "cgroup.controllers"))
 	return err == nil
 }
 
-func (c *cgroup) roots() []string {
-	if c.unified {
-		return []string{cgroupRoot}
+func (h hierarchy) roots() []string {
+	if h.unified() {
+		return []string{string(h)}
 	}
 	var roots []string
 	for _, controller := range controllers {
-		roots = append(roots, filepath.Join(cgroupRoot, controller))
+		roots = append(roots, filepath.Join(string(h), controller))
 	}
 	return roots
 }
 
 // delegate lets the children of a group of version 2 use the controllers.
 func (c *cgroup) delegate() error {
-	if !c.unified {
+	if !c.in.unified() {
 		return nil
 	}
-	for _, folder := range []string{cgroupRoot, c.folders[0]} {
+	for _, folder := range []string{string(c.in), c.folders[0]} {
 		if err := write(filepath.Join(folder, "cgroup.subtree_control"), "+cpu +memory"); err != nil {
 			return fmt.Errorf("delegate controllers: %w", err)
 		}
@@ -92,10 +97,10 @@ const quotaPeriod = 100 * time.Millisecond
 func (c *cgroup) limit(cores float64) error {
 	period := quotaPeriod.Microseconds()
 	quota := int64(cores * float64(period))
-	if c.unified {
+	if c.in.unified() {
 		return write(filepath.Join(c.folders[0], "cpu.max"), fmt.Sprintf("%d %d", quota, period))
 	}
-	folder := filepath.Join(cgroupRoot, "cpu", filepath.Base(filepath.Dir(c.folders[0])), filepath.Base(c.folders[0]))
+	folder := c.folders[0] // of the cpu controller
 	if err := write(filepath.Join(folder, "cpu.cfs_period_us"), strconv.FormatInt(period, 10)); err != nil {
 		return err
 	}

@@ -1,10 +1,13 @@
 package servers
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
 	"testing"
+
+	"github.com/culprit-rca/culprit/testdata/lab/scenario"
 )
 
 func TestQuotaReachesTheKernel(t *testing.T) {
@@ -12,7 +15,7 @@ func TestQuotaReachesTheKernel(t *testing.T) {
 		t.Skipf("needs a writable cgroup: %v", err)
 	}
 	name := "culprit-lab-test-" + strconv.Itoa(os.Getpid())
-	parent, err := newCgroup(name)
+	parent, err := kernelGroups.create(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +27,7 @@ func TestQuotaReachesTheKernel(t *testing.T) {
 	if err := parent.delegate(); err != nil {
 		t.Fatal(err)
 	}
-	group, err := newCgroup(filepath.Join(name, "service"))
+	group, err := kernelGroups.create(filepath.Join(name, "service"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,11 +35,30 @@ func TestQuotaReachesTheKernel(t *testing.T) {
 	if err := group.limit(0.25); err != nil {
 		t.Fatal(err)
 	}
-	file, want := filepath.Join(cgroupRoot, "cpu", name, "service", "cpu.cfs_quota_us"), "25000\n"
-	if group.unified {
+	file, want := filepath.Join(string(kernelGroups), "cpu", name, "service", "cpu.cfs_quota_us"), "25000\n"
+	if kernelGroups.unified() {
 		file, want = filepath.Join(group.folders[0], "cpu.max"), "25000 100000\n"
 	}
 	if text, err := os.ReadFile(file); err != nil || string(text) != want {
 		t.Errorf("%s holds %q, %v; want %q", file, text, err, want)
+	}
+}
+
+func TestWithoutCgroupsOnlyAQuotaCannotRun(t *testing.T) {
+	for name, test := range map[string]struct {
+		quota map[string]float64
+		want  error
+	}{
+		"fault without quota": {nil, nil},
+		"quota":               {map[string]float64{"catalog": 0.1}, ErrCannotRun},
+	} {
+		l := &lab{state: &State{ID: "lab", Dir: t.TempDir()}, groups: hierarchy(t.TempDir())}
+		l.Scenario = scenario.Scenario{Fault: scenario.Fault{Quota: test.quota}}
+		if err := l.makeParent(t.Context()); !errors.Is(err, test.want) {
+			t.Errorf("%s: error is %v, want %v", name, err, test.want)
+		}
+		if test.want == nil && len(l.state.Notes) != 1 {
+			t.Errorf("%s: nothing says that container metrics are missing: %v", name, l.state.Notes)
+		}
 	}
 }

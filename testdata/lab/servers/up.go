@@ -38,6 +38,7 @@ var ErrCannotRun = errors.New("this machine cannot run the scenario")
 type lab struct {
 	Options
 	state   *State
+	groups  hierarchy
 	parent  *cgroup // nil where no cgroup can be made
 	watch   *cgroup // of all that watches: what they cost is known, too
 	ports   map[string]int
@@ -70,7 +71,7 @@ func newLab(o Options) (*lab, error) {
 		return nil, fmt.Errorf("create folder of the lab: %w", err)
 	}
 	o.Dir = dir
-	l := &lab{Options: o, ports: map[string]int{}}
+	l := &lab{Options: o, groups: kernelGroups, ports: map[string]int{}}
 	l.state = &State{ID: "culprit-lab-" + strings.ToLower(rand.Text()[:8]), Dir: dir, Scenario: o.Scenario.Name}
 	return l, errors.Join(l.state.save(), os.Mkdir(l.logs(), 0o755))
 }
@@ -87,7 +88,7 @@ func (l *lab) up(ctx context.Context) error {
 		name string
 		do   func(context.Context) error
 	}{
-		{"build the shop", l.buildShop},
+		{"build the shop, which takes minutes the first time", l.buildShop},
 		{"make cgroups", l.makeParent},
 		{"start jaeger", l.startJaeger},
 		{"start postgres", l.startPostgres},
@@ -120,7 +121,7 @@ func (l *lab) buildShop(ctx context.Context) error {
 // makeParent makes the group under which each service gets its own. Without it
 // there are no container metrics and no quota; the rest works.
 func (l *lab) makeParent(context.Context) error {
-	parent, err := newCgroup(l.state.ID)
+	parent, err := l.groups.create(l.state.ID)
 	if err == nil {
 		l.state.Cgroups = append(l.state.Cgroups, parent.folders...)
 		err = parent.delegate()
@@ -142,7 +143,7 @@ func (l *lab) group(service string) (*cgroup, error) {
 	if l.parent == nil {
 		return nil, nil
 	}
-	group, err := newCgroup(filepath.Join(l.state.ID, service))
+	group, err := l.groups.create(filepath.Join(l.state.ID, service))
 	if err != nil {
 		return nil, err
 	}

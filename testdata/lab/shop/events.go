@@ -17,22 +17,20 @@ type event struct {
 	Value   float64 `json:"value"`
 }
 
-// chunkRows is how many events one statement inserts.
-const chunkRows = 200
-
-// ingest stores the events of one delivery, in chunks written side by side so
-// that a large delivery does not take longer than a small one.
+// ingest stores the events of one delivery: by one statement, or in shares
+// written side by side, as is done in the hope that it takes less time.
 func (o *orders) ingest(w http.ResponseWriter, r *http.Request) {
 	var events []event
 	if err := json.NewDecoder(r.Body).Decode(&events); err != nil {
 		fail(w, badRequest{fmt.Errorf("decode events: %w", err)})
 		return
 	}
-	chunks := slices.Collect(slices.Chunk(events, chunkRows))
-	failed := make([]error, len(chunks))
+	share := max(1, (len(events)+o.choices.Writers-1)/o.choices.Writers)
+	shares := slices.Collect(slices.Chunk(events, share))
+	failed := make([]error, len(shares))
 	var writers sync.WaitGroup
-	for i, chunk := range chunks {
-		writers.Go(func() { failed[i] = o.insertEvents(r.Context(), chunk) })
+	for i, share := range shares {
+		writers.Go(func() { failed[i] = o.insertEvents(r.Context(), share) })
 	}
 	writers.Wait()
 	answer(w, map[string]int{"stored": len(events)}, errors.Join(failed...))

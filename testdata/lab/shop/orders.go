@@ -72,7 +72,7 @@ func (o *orders) list(w http.ResponseWriter, r *http.Request) {
 }
 
 const (
-	lastOrders = `WITH last AS (SELECT id, status, cents, created_at FROM orders WHERE customer_id = $1 ORDER BY created_at DESC LIMIT 40) `
+	lastOrders = `WITH last AS (SELECT id, status, cents, created_at FROM orders WHERE customer_id = $1 ORDER BY created_at DESC LIMIT 30) `
 
 	lastOrdersNamed = lastOrders + `SELECT last.id, last.status, last.cents, last.created_at, i.product_id, p.name, i.quantity, i.cents
 FROM last JOIN order_items i ON i.order_id = last.id JOIN products p ON p.id = i.product_id ORDER BY last.created_at DESC, last.id, i.product_id`

@@ -27,6 +27,7 @@ type Choices struct {
 	PoolSize    int    `json:"pool_size,omitempty" yaml:"pool_size"`       // connections of the pgx pool
 	ItemLoading string `json:"item_loading,omitempty" yaml:"item_loading"` // join: one statement; each: one a row
 	CacheKey    string `json:"cache_key,omitempty" yaml:"cache_key"`       // stable; request: unique to the request
+	Writers     int    `json:"writers,omitempty" yaml:"writers"`           // sessions that store one delivery of events side by side
 }
 
 // Ways of loading the items of a list of orders, and of keying the cache.
@@ -48,6 +49,9 @@ func (c Choices) Sound() Choices {
 	if c.CacheKey == "" {
 		c.CacheKey = KeyStable
 	}
+	if c.Writers == 0 {
+		c.Writers = 1
+	}
 	return c
 }
 
@@ -57,6 +61,8 @@ func (c Choices) Validate() error {
 	switch {
 	case c.PoolSize < 1:
 		return fmt.Errorf("pool_size %d is not positive", c.PoolSize)
+	case c.Writers < 1:
+		return fmt.Errorf("writers %d is not positive", c.Writers)
 	case c.ItemLoading != ItemsJoined && c.ItemLoading != ItemsEach:
 		return fmt.Errorf("item_loading %q is neither %s nor %s", c.ItemLoading, ItemsJoined, ItemsEach)
 	case c.CacheKey != KeyStable && c.CacheKey != KeyOfRequest:

@@ -1,6 +1,6 @@
 module github.com/culprit-rca/culprit/testdata/lab/tools/cadvisor
 
-go 1.26.8
+go 1.26.0
 
 require (
 	github.com/google/cadvisor/lib v0.60.6
