@@ -43,6 +43,7 @@ func TestPgBouncerQueue(t *testing.T) {
 	}
 	wg.Wait()
 	w.End = time.Now()
+	checkBouncer(t, port)
 	bundle, err := b.Collect(ctx, w)
 	if err != nil {
 		t.Fatal(err)
@@ -58,6 +59,19 @@ func TestPgBouncerQueue(t *testing.T) {
 	}
 	if most[evidence.PoolMax] != 2 || most[evidence.PoolUsed] != 2 || most[evidence.PoolPending] < 4 || most[evidence.PoolWaitTime] < 1 || most[evidence.PoolAcquires] < 10 {
 		t.Errorf("pools %v of %+v", most, bundle.Series)
+	}
+}
+
+// checkBouncer asks for what `culprit check` prints.
+func checkBouncer(t *testing.T, port int) {
+	t.Helper()
+	b, err := NewPgBouncer(Config{DSN: fmt.Sprintf("postgres://postgres@127.0.0.1:%d/pgbouncer?sslmode=disable", port)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pre, err := b.Check(context.Background())
+	if err != nil || len(pre.Lines) != 1 || !strings.Contains(pre.Lines[0], "pool of shop: at most 2 connections") || pre.Source.Version == "" {
+		t.Errorf("%+v, %v", pre, err)
 	}
 }
 
