@@ -264,3 +264,11 @@ func (t *text) wrap(s string, hang int) string {
 	}
 	return b.String()
 }
+
+// symptomsTitle heads the operations: slow ones are what the reader came for.
+func symptomsTitle(r *Report) string {
+	if r.anySlow() {
+		return "What was slow"
+	}
+	return "How the operations did"
+}

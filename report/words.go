@@ -395,10 +395,3 @@ func (r *Report) inSight() (shown, more []Symptom) {
 func (r *Report) anySlow() bool {
 	return slices.ContainsFunc(r.Symptoms, func(s Symptom) bool { return s.Slow })
 }
-
-func symptomsTitle(r *Report) string {
-	if r.anySlow() {
-		return "What was slow"
-	}
-	return "How the operations did"
-}
