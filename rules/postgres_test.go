@@ -278,7 +278,7 @@ func TestDatabaseHealthy(t *testing.T) {
 // What comes later in the order of explanation does not stand beside what comes
 // first: a queue for the table makes holders keep their rows longer.
 func TestQueueExplainsRowLocksAway(t *testing.T) {
-	j, _ := judged(t, requests(40, 5000, part{"select n", "1", 2, 2490, false}, part{"update", "2", 2500, 4998, false}), account(func(pg *evidence.Postgres) {
+	j, _ := judgedServer(t, requests(40, 5000, part{"select n", "1", 2, 2490, false}, part{"update", "2", 2500, 4998, false}), account(func(pg *evidence.Postgres) {
 		lockQueued(pg)
 		pg.Statements = append(pg.Statements, statement("2", "UPDATE account SET n = n + 1 WHERE id = $1", "account", 600, 600, 30))
 		pg.Activity = append(pg.Activity, sampled(2, "Lock", "transactionid", "2"), onCPU(0.1, "2"))
