@@ -108,7 +108,7 @@ type Result struct {
 	Findings []Finding
 	Skips    []Skip
 	Ledgers  []*Ledger // of the operations that are slow, worst first
-	Notes    []string  // what was repaired in the traces
+	Notes    []string  // what was repaired in the traces, what slow requests share
 }
 
 // Validate refuses an analyzer that is nameless, undocumented or finds nothing.

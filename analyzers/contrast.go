@@ -251,6 +251,22 @@ func (c *contrast) finding(e evidence.Entity) Finding {
 		Facts: map[string]string{"attribute": name, "value": c.feature.value, "of": c.feature.service, "chance": fmt.Sprintf("%.2g", c.chance)}}
 }
 
+// contrastNotes tells what the requests to slow operations share, for the
+// reader: it points at a place, not at a mechanism.
+func contrastNotes(r *Result) []string {
+	var notes []string
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		slow := f.Kind == FindContrast && slices.ContainsFunc(r.Facts.Slow, func(s Symptom) bool {
+			return s.Entity.Service == f.Entity.Service && s.Entity.Operation == f.Entity.Operation
+		})
+		if slow && len(notes) < mostContrasts {
+			notes = append(notes, f.Text)
+		}
+	}
+	return notes
+}
+
 // fisher is the probability that at least a of n slow requests have a feature
 // which c of m others have, if slowness has nothing to do with it (one-sided
 // exact test, hypergeometric).

@@ -6,6 +6,9 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
 // podded are n requests over four pods of two nodes; the share of slow ones
@@ -74,5 +77,29 @@ func TestFisher(t *testing.T) {
 		if got := fisher(c.a, c.n, c.c, c.m); math.Abs(got-c.want) > 1e-9 {
 			t.Errorf("%+v: %g", c, got)
 		}
+	}
+}
+
+// What slow requests share, and what was repaired, is told with the result; of
+// operations that are not slow nothing is.
+func TestResultNotes(t *testing.T) {
+	for _, c := range []struct {
+		longer int64 // 20 times is beyond the objective of a second
+		notes  int
+	}{{20, 2}, {1, 0}} {
+		spans := tellSpans(t, podded(1, 400, func(pod int) float64 { return []float64{0.02, 0.4, 0.02, 0.02}[pod] }))
+		for i := range spans {
+			spans[i].End *= c.longer
+		}
+		b := &evidence.Bundle{Spans: spans, Window: evidence.Window{Start: time.Unix(0, 0), End: time.Unix(60, 0)}}
+		if r := Run(b); len(r.Notes) != c.notes {
+			t.Errorf("%q", r.Notes)
+		}
+	}
+	orphan := "0-10 shop server GET /list\n  1-9 shop client q\n"
+	spans := tellSpans(t, orphan)
+	spans[1].Parent = testSpanID(99)
+	if r := Run(&evidence.Bundle{Spans: spans}); len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "in 1 of 1 traces: 1 span with a parent that is missing") {
+		t.Errorf("%q", r.Notes)
 	}
 }

@@ -82,6 +82,7 @@ func Run(b *evidence.Bundle) *Result {
 	slices.SortStableFunc(r.Findings, func(x, y Finding) int {
 		return cmp.Or(cmp.Compare(x.Kind, y.Kind), x.Entity.Compare(y.Entity), cmp.Compare(y.Value, x.Value), cmp.Compare(x.Text, y.Text))
 	})
+	r.Notes = append(r.Notes, contrastNotes(r)...)
 	return r
 }
 
