@@ -34,6 +34,7 @@ func All() []Analyzer {
 		workerSaturation,
 		connectionLimit,
 		ioSaturation,
+		coldCache,
 		queueBacklog,
 		autoscalingLag,
 		podDisruption,
