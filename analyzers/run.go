@@ -52,6 +52,7 @@ func All() []Analyzer {
 		workerSaturation,
 		connectionLimit,
 		ioSaturation,
+		coldCache,
 		queueBacklog,
 		autoscalingLag,
 		podDisruption,

@@ -180,3 +180,27 @@ func TestMetricsAloneNameTheCause(t *testing.T) {
 		})
 	}
 }
+
+// A cache that is flushed in the middle and fills again is cold; one that
+// never hits has another fault.
+func TestAColdCachePasses(t *testing.T) {
+	cache := evidence.Entity{Service: "api", Resource: "things"}
+	dip := func(well, ill float64) course {
+		return func(s int) float64 {
+			if s >= rampEnd && s < rampEnd+15 {
+				return ill
+			}
+			return well
+		}
+	}
+	slow := work{own: func(s, _ int) float64 { return dip(10, 160)(s) }}
+	j := judged(t, system(slow, series(evidence.CacheHits, cache, dip(95, 10)), series(evidence.CacheMisses, cache, dip(5, 90))))
+	if len(j.Causes) == 0 || j.Causes[0].Rule.ID != "cold-cache" || j.Causes[0].Subject != cache {
+		t.Fatalf("causes %q, rejected %+v", causes(j), j.Rejected)
+	}
+	for name, miss := range map[string]course{"never hits": always(95), "warm": always(5)} {
+		if j := judged(t, system(slow, series(evidence.CacheHits, cache, always(5)), series(evidence.CacheMisses, cache, miss))); named(j, "cold-cache") {
+			t.Errorf("%s: causes %q", name, causes(j))
+		}
+	}
+}
