@@ -53,6 +53,7 @@ type Change struct {
 	Low     float64         `json:"low"`     // 95 % interval of Ratio; 0 where it could not be resampled
 	High    float64         `json:"high"`    //
 	P       float64         `json:"p_value"` // that the two are alike; 1 where it was not tested
+	Floor   float64         `json:"floor"`   // relative change that is not told: leastChange, or what repeats differ by
 	Reason  string          `json:"reason,omitempty"`
 }
 
@@ -64,7 +65,11 @@ type Change struct {
 // runs' time bins. What is reported as worse or better passes the test over
 // all operations together, lies beyond leastChange and leastDelta, and keeps
 // the same sign over the whole interval.
-func Compare(base, head *evidence.Bundle) []Change {
+//
+// Repeats are further runs of the same load as base. No resampling of one run
+// shows how runs differ among each other: where repeats are given, a change
+// must be larger than any between them and base.
+func Compare(base, head *evidence.Bundle, repeats ...*evidence.Bundle) []Change {
 	out := pair(figuresOf(base), figuresOf(head))
 	inBase, inHead := tailsOf(base), tailsOf(head)
 	for i := range out {
@@ -79,8 +84,31 @@ func Compare(base, head *evidence.Bundle) []Change {
 		}
 		x.against(y, c)
 	}
+	raiseFloors(out, inBase, repeats)
 	decide(out)
 	return out
+}
+
+// raiseFloors learns from repeats how far the p95 of each operation moves by
+// itself: the largest ratio between any two of the runs.
+func raiseFloors(changes []Change, base map[evidence.Entity]*tail, repeats []*evidence.Bundle) {
+	runs := []map[evidence.Entity]*tail{base}
+	for _, r := range repeats {
+		runs = append(runs, tailsOf(r))
+	}
+	for i := range changes {
+		c := &changes[i]
+		low, high := math.Inf(1), 0.0
+		for _, r := range runs {
+			if t := r[c.Entity]; t != nil {
+				p95 := p95Of(t.bounds, t.pooled())
+				low, high = min(low, p95), max(high, p95)
+			}
+		}
+		if low > 0 && high > low {
+			c.Floor = max(c.Floor, high/low-1)
+		}
+	}
 }
 
 // CompareSymptoms is Compare for runs of which the figures alone are left: only
@@ -119,7 +147,7 @@ func figures(symptoms []Symptom) map[evidence.Entity]Figures {
 func pair(base, head map[evidence.Entity]Figures) []Change {
 	var out []Change
 	for e, b := range base {
-		c := Change{Entity: e, Base: &b, Verdict: Gone, P: 1}
+		c := Change{Entity: e, Base: &b, Verdict: Gone, P: 1, Floor: leastChange}
 		if h, ok := head[e]; ok {
 			c.Head, c.Verdict, c.Ratio = &h, Same, per(h.P95, b.P95)
 			if b.Requests < minRequests || h.Requests < minRequests {
@@ -130,7 +158,7 @@ func pair(base, head map[evidence.Entity]Figures) []Change {
 	}
 	for e, h := range head {
 		if _, ok := base[e]; !ok {
-			out = append(out, Change{Entity: e, Head: &h, Verdict: Added, P: 1})
+			out = append(out, Change{Entity: e, Head: &h, Verdict: Added, P: 1, Floor: leastChange})
 		}
 	}
 	slices.SortFunc(out, func(x, y Change) int { return x.Entity.Compare(y.Entity) })
@@ -139,7 +167,7 @@ func pair(base, head map[evidence.Entity]Figures) []Change {
 
 // material: large enough to be worth a word.
 func (c *Change) material() bool {
-	return math.Abs(math.Log(c.Ratio)) >= math.Log1p(leastChange) && math.Abs(c.Head.P95-c.Base.P95) >= leastDelta
+	return math.Abs(math.Log(c.Ratio)) > math.Log1p(c.Floor)*(1+1e-9) && math.Abs(c.Head.P95-c.Base.P95) >= leastDelta
 }
 
 // decide holds the false alarms of all operations together to falseShare.

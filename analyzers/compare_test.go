@@ -134,3 +134,21 @@ func TestCompareSymptoms(t *testing.T) {
 		}
 	}
 }
+
+// What repeats of the base differ by is no change; what lies beyond is.
+func TestRepeatsRaiseTheFloor(t *testing.T) {
+	base, repeat := loadOf(1, 3, nil), loadOf(2, 3, map[int]float64{0: 1.5})
+	head := loadOf(3, 3, map[int]float64{0: 1.4, 1: 1.4})
+	verdicts := func(repeats ...*evidence.Bundle) (out string) {
+		for _, c := range Compare(base, head, repeats...) {
+			out += string(c.Verdict) + " "
+		}
+		return out
+	}
+	if got := verdicts(); got != "worse worse same " {
+		t.Errorf("without repeats: %s", got)
+	}
+	if got := verdicts(repeat); got != "same worse same " {
+		t.Errorf("with a repeat: %s", got)
+	}
+}

@@ -31,7 +31,7 @@ func TestCatalogueCases(t *testing.T) {
 	for _, r := range catalogue.Rules {
 		t.Run(r.ID, func(t *testing.T) {
 			if lacks := untested(r, cases); lacks != "" {
-				t.Errorf("rule %s has no test %s: write one into rules/testdata/%s.yaml (its neighbours show how, culprit rules test runs them)", r.ID, lacks, r.ID)
+				t.Errorf("rule %s has no test %s: write one into rules/testdata/%s.yaml (culprit rules test runs them). Begin with:\n%s", r.ID, lacks, r.ID, skeleton(r))
 			}
 		})
 	}

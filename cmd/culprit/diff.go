@@ -18,7 +18,7 @@ import (
 
 func (a *app) diffCommand() *cobra.Command {
 	var format string
-	var dirs []string
+	var dirs, repeats []string
 	var failOn string
 	c := &cobra.Command{
 		Use: "diff BASE HEAD", Short: "What changed between two runs", Args: cobra.ExactArgs(2),
@@ -26,7 +26,8 @@ func (a *app) diffCommand() *cobra.Command {
 fixed, worse, better or same, and the p95 of every operation. A change of latency
 is told only when it lies beyond the noise: 95 % interval, corrected for the
 number of operations, and a tenth at least. Reports alone hold less than evidence
-files: there only p95s whose buckets do not touch are told apart.`,
+files: there only p95s whose buckets do not touch are told apart. Further runs of
+the base's load, given with --repeat, teach how far runs differ by themselves.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if format != "md" && format != "json" {
 				return usage(fmt.Errorf("no format of a difference is called %q: md, json", format))
@@ -38,7 +39,7 @@ files: there only p95s whose buckets do not touch are told apart.`,
 			if err != nil {
 				return usage(err)
 			}
-			d, err := a.diff(args[0], args[1], catalogue)
+			d, err := a.diff(args[0], args[1], repeats, catalogue)
 			if err != nil {
 				return usage(err)
 			}
@@ -47,6 +48,7 @@ files: there only p95s whose buckets do not touch are told apart.`,
 	}
 	c.Flags().StringVar(&format, "format", "md", "md or json")
 	c.Flags().StringVar(&failOn, "fail-on", "", "worse: exit 3 when a cause is new or worse, or an operation slower")
+	c.Flags().StringArrayVar(&repeats, "repeat", nil, "evidence file of another run like BASE: what they differ by is noise; may be repeated")
 	c.Flags().StringArrayVar(&dirs, "rules", nil, "directory of rules that add to or replace the built-in ones; may be repeated")
 	return c
 }
@@ -57,7 +59,7 @@ type side struct {
 	report   *report.Report
 }
 
-func (a *app) diff(base, head string, catalogue *rules.Catalogue) (*report.Diff, error) {
+func (a *app) diff(base, head string, repeats []string, catalogue *rules.Catalogue) (*report.Diff, error) {
 	b, err := a.readSide(base, catalogue)
 	if err != nil {
 		return nil, err
@@ -67,12 +69,30 @@ func (a *app) diff(base, head string, catalogue *rules.Catalogue) (*report.Diff,
 		return nil, err
 	}
 	var changes []analyzers.Change
-	if b.evidence != nil && h.evidence != nil {
-		changes = analyzers.Compare(b.evidence, h.evidence)
-	} else {
+	switch {
+	case b.evidence != nil && h.evidence != nil:
+		more, err := readRepeats(repeats)
+		if err != nil {
+			return nil, err
+		}
+		changes = analyzers.Compare(b.evidence, h.evidence, more...)
+	case len(repeats) > 0:
+		return nil, errors.New("--repeat needs evidence files on both sides, not reports")
+	default:
 		changes = analyzers.CompareSymptoms(b.report.Measured(), h.report.Measured())
 	}
 	return report.Compare(b.report, h.report, [2]string{base, head}, changes), nil
+}
+
+func readRepeats(paths []string) (out []*evidence.Bundle, err error) {
+	for _, path := range paths {
+		b, err := bundle.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("--repeat: %w", err)
+		}
+		out = append(out, b)
+	}
+	return out, nil
 }
 
 // readSide reads an evidence file, or a JSON report, whichever it is.

@@ -47,6 +47,11 @@ func TestDiffOfReports(t *testing.T) {
 	culprit(t, "diff", base, "/no/such").wantError(t, exitUsage, "/no/such")
 	culprit(t, "diff", base, write(t, "x", "rubbish")).wantError(t, exitUsage, "x")
 	culprit(t, "diff", base, write(t, "x.json", "{}")).wantError(t, exitUsage, "schema_version")
+	culprit(t, "diff", base, head, "--repeat", "/no/such").wantError(t, exitUsage, "/no/such")
+	culprit(t, "diff", base, filepath.Join(y, "report.json"), "--repeat", base).wantError(t, exitUsage, "evidence files on both sides")
+	if o := culprit(t, "diff", base, head, "--repeat", head); !strings.HasPrefix(o.stdout, "# No change beyond the noise") {
+		t.Errorf("a repeat like the head: %q", o.stdout)
+	}
 	culprit(t, "diff", base).wantError(t, exitUsage, "accepts 2 arg")
 	culprit(t, "diff", base, head, "--format", "html").wantError(t, exitUsage, `"html"`)
 	culprit(t, "diff", base, head, "--fail-on", "any").wantError(t, exitUsage, "--fail-on")
