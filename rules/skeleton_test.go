@@ -33,6 +33,13 @@ func TestEveryRuleAtTheEndsOfItsRamps(t *testing.T) {
 	}
 }
 
+// holds is what must come out where a rule holds, by what it is taken for.
+var holds = map[As]string{
+	AsCause:        "{status: causes-found, causes: [{rule: %s}]}",
+	AsHousekeeping: "{causes: [], housekeeping: [%s]}",
+	AsRunFlaw:      "{causes: [], flaws: [%s]}",
+}
+
 // skeleton is where the tests of a rule begin: its findings at the ends of
 // their ramps. The author puts in real values, victims and decoys.
 func skeleton(r *Rule) string {
@@ -55,8 +62,10 @@ func skeleton(r *Rule) string {
 	for _, c := range r.Against {
 		note(c, c.From, c.From)
 	}
-	if _, ok := full[r.Subject]; !ok {
-		kinds = append(kinds, r.Subject)
+	for _, k := range r.Subject {
+		if _, ok := full[k]; !ok {
+			kinds = append(kinds, k)
+		}
 	}
 	var b strings.Builder
 	b.WriteString("tests:\n")
@@ -64,13 +73,13 @@ func skeleton(r *Rule) string {
 		name, expect string
 		values       map[analyzers.Kind]float64
 	}{
-		{"all that speaks for it", fmt.Sprintf("{status: causes-found, causes: [{rule: %s}]}", r.ID), full},
+		{"all that speaks for it", fmt.Sprintf(holds[r.As], r.ID), full},
 		{"its needed findings at the foot of their ramps", fmt.Sprintf("{causes: [], rejected: [%s]}", r.ID), foot},
 	} {
 		fmt.Fprintf(&b, "- name: %s\n  symptoms: [{service: front, operation: GET /list, p95: 0.8, slow: true}]\n  findings:\n", half.name)
 		for _, k := range kinds {
 			impact := ""
-			if k == r.Subject {
+			if k == r.Subject[0] {
 				impact = ", impact: {now: 0.8, then: 0.2}"
 			}
 			fmt.Fprintf(&b, "  - {kind: %s, service: front, operation: GET /list, resource: thing, value: %g%s}\n", k, half.values[k], impact)
