@@ -57,6 +57,7 @@ type caseImpact struct {
 type expectation struct {
 	Status       VerdictStatus   `yaml:"status"` // "": any
 	Causes       []expectedCause `yaml:"causes"`
+	Believed     []string        `yaml:"believed"`     // ids that must hold and not be rejected, as a cause or what else they are
 	Rejected     []string        `yaml:"rejected"`     // ids that must be among them
 	Housekeeping []string        `yaml:"housekeeping"` // likewise
 }
@@ -173,6 +174,11 @@ func (e *expectation) differs(j *Judgement) error {
 	}
 	if !slices.EqualFunc(j.Causes, e.Causes, func(h *Hypothesis, want expectedCause) bool { return want.is(h) }) {
 		wrong = append(wrong, fmt.Errorf("the causes are %s, want %s; %s", causesText(j.Causes), wantText(e.Causes), rejectedText(j.Rejected)))
+	}
+	for _, id := range e.Believed {
+		if slices.ContainsFunc(j.Rejected, func(r Rejected) bool { return r.Rule == id }) {
+			wrong = append(wrong, fmt.Errorf("%s is not believed; %s", id, rejectedText(j.Rejected)))
+		}
 	}
 	for _, id := range e.Rejected {
 		if !slices.ContainsFunc(j.Rejected, func(r Rejected) bool { return r.Rule == id }) {

@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -38,18 +39,20 @@ func TestCatalogueCases(t *testing.T) {
 
 // untested says which test a rule lacks in its own file, "" for none.
 func untested(r *Rule, cases []Case) string {
-	first, notFirst := false, false
+	cause, first, notFirst := isCause(r), false, false
 	for _, c := range cases {
 		if c.File != r.ID+".yaml" {
 			continue
 		}
-		wins := len(c.Expect.Causes) > 0 && c.Expect.Causes[0].Rule == r.ID
+		wins := len(c.Expect.Causes) > 0 && c.Expect.Causes[0].Rule == r.ID || !cause && slices.Contains(c.Expect.Believed, r.ID)
 		first = first || wins
 		for _, f := range c.Findings {
 			notFirst = notFirst || !wins && f.Kind == r.Subject
 		}
 	}
 	switch {
+	case !first && !cause:
+		return "that believes it"
 	case !first:
 		return "that ranks it first"
 	case !notFirst:
@@ -72,6 +75,7 @@ func TestCasesFail(t *testing.T) {
 		"victims":      {head + "  expect: {causes: [{rule: slow-query, explains: [pool-saturation]}]}\n", "explaining pool-saturation"},
 		"none":         {head + "  expect: {causes: []}\n", "want none"},
 		"status":       {head + "  expect: {status: no-problem, causes: [{rule: slow-query}]}\n", "the verdict is causes-found"},
+		"believed":     {strings.Replace(head, "value: 1, impact", "value: 0.01, impact", 1) + "  expect: {believed: [slow-query]}\n", "slow-query is not believed"},
 		"rejected":     {head + "  expect: {causes: [{rule: slow-query}], rejected: [slow-query]}\n", "not rejected"},
 		"housekeeping": {head + "  expect: {causes: [{rule: slow-query}], housekeeping: [slow-query]}\n", "not in the housekeeping"},
 	} {
