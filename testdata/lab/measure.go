@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -70,32 +72,70 @@ func ask(ctx context.Context, prometheus, query string, at time.Time) (float64, 
 	return strconv.ParseFloat(fmt.Sprint(answer.Data.Result[0].Value[1]), 64)
 }
 
-// healthyLoad returns what clients felt when nothing was wrong on this machine:
-// the run at hand, if it is the healthy one, which is then kept for the others.
-// Without one there is nothing to compare with, and the result is empty.
-func healthyLoad(s scenario.Scenario, now load.Summary) (load.Summary, error) {
+// others is how many cores programs outside of the lab used. They make every
+// latency of the run doubtful. 0 where no cgroup tells what the lab used.
+func (c cost) others() float64 {
+	if c.Lab == 0 {
+		return 0
+	}
+	return max(0, float64(runtime.NumCPU())*(1-c.Idle)-c.Lab-c.Load)
+}
+
+// disturbed is the share of a core that others may use before a run counts as
+// disturbed: about what an idle desktop takes.
+const disturbed = 0.3
+
+// reference is what clients felt when nothing was wrong on this machine.
+type reference struct {
+	Felt   load.Summary  `json:"felt"`
+	Under  scenario.Load `json:"under"`
+	Others float64       `json:"others_cores"`
+}
+
+// healthyLoad returns the reference: the run at hand if it is the healthy one,
+// else the one that was kept. A disturbed run does not replace a quiet one.
+// Without a reference for this load the result is empty.
+func healthyLoad(s scenario.Scenario, now load.Summary, cost cost) (reference, error) {
 	cache, err := means.CacheDir()
 	if err != nil {
-		return load.Summary{}, err
+		return reference{}, err
 	}
 	path := filepath.Join(cache, "healthy.json")
-	if s.Name == scenario.Healthy {
-		text, err := json.Marshal(now)
-		if err != nil {
-			return now, fmt.Errorf("encode healthy load: %w", err)
-		}
-		return now, os.WriteFile(path, text, 0o644)
+	kept, err := readReference(path)
+	if err != nil {
+		return reference{}, err
 	}
+	if !reflect.DeepEqual(kept.Under, s.Load) {
+		kept = reference{}
+	}
+	if s.Name != scenario.Healthy {
+		return kept, nil
+	}
+	fresh := reference{Felt: now, Under: s.Load, Others: cost.others()}
+	if kept.Felt.Requests > 0 && fresh.Others > max(disturbed, kept.Others) {
+		return kept, nil
+	}
+	text, err := json.Marshal(fresh)
+	if err != nil {
+		return fresh, fmt.Errorf("encode healthy load: %w", err)
+	}
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return fresh, fmt.Errorf("create cache: %w", err)
+	}
+	return fresh, os.WriteFile(path, text, 0o644)
+}
+
+func readReference(path string) (reference, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return load.Summary{}, nil
+		return reference{}, nil
 	}
 	if err != nil {
-		return load.Summary{}, fmt.Errorf("read healthy load: %w", err)
+		return reference{}, fmt.Errorf("read healthy load: %w", err)
 	}
-	var kept load.Summary
+	var kept reference
 	if err := json.Unmarshal(text, &kept); err != nil {
-		return load.Summary{}, fmt.Errorf("decode healthy load: %w", err)
+		return reference{}, fmt.Errorf("decode healthy load %s: %w", path, err)
 	}
 	return kept, nil
 }

@@ -205,7 +205,7 @@ func (a *app) loadAndAsk(ctx context.Context, s scenario.Scenario, state *server
 	}
 	spent := command.ProcessState
 	l.cost.Load = (spent.UserTime() + spent.SystemTime()).Seconds() / time.Since(began).Seconds()
-	if l.healthy, err = healthyLoad(s, l.load); err != nil {
+	if l.healthy, err = healthyLoad(s, l.load, l.cost); err != nil {
 		return l, err
 	}
 	if a.options.noCulprit {

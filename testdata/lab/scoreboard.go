@@ -20,7 +20,7 @@ type line struct {
 	status   string
 	verdict  score.Verdict
 	load     load.Summary
-	healthy  load.Summary
+	healthy  reference
 	cost     cost
 	seconds  float64 // from nothing to the verdict
 }
@@ -53,7 +53,7 @@ func (b *scoreboard) printRoutes(l line) {
 	w := tabwriter.NewWriter(b.out, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(w, "\n%s\trequests\tp50\tp95\tp99\tmax\tp95 healthy\n", l.scenario.Name)
 	for _, r := range l.load.Routes {
-		fmt.Fprintf(w, "%s\t%.0f\t%s\t%s\t%s\t%s\t%s\n", r.Route, r.Count, ms(r.P50), ms(r.P95), ms(r.P99), ms(r.Max), ms(l.healthy.P95Of(r.Route)))
+		fmt.Fprintf(w, "%s\t%.0f\t%s\t%s\t%s\t%s\t%s\n", r.Route, r.Count, ms(r.P50), ms(r.P95), ms(r.P99), ms(r.Max), ms(l.healthy.Felt.P95Of(r.Route)))
 	}
 	_ = w.Flush() // the terminal is gone: nobody to tell
 	fmt.Fprintf(b.out, "%.0f requests, %.0f failed, %.0f iterations dropped\n\n", l.load.Requests, l.load.Failed, l.load.Dropped)
@@ -61,14 +61,14 @@ func (b *scoreboard) printRoutes(l line) {
 
 func (b *scoreboard) table(lines []line) {
 	w := tabwriter.NewWriter(b.out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "scenario\tresult\tplanted\trank\tfalse causes\tp95\tidle\tcores: lab + load\tseconds")
+	fmt.Fprintln(w, "scenario\tresult\tplanted\trank\tfalse causes\tp95\tidle\tcores: lab, load, others\tseconds")
 	for _, l := range lines {
 		if l.notRun != "" {
 			fmt.Fprintf(w, "%s\tNOT RUN: %s\n", l.scenario.Name, l.notRun)
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%.0f %%\t%.2f + %.2f\t%.0f\n",
-			l.scenario.Name, l.result(), l.planted(), l.rank(), l.falseCauses(), l.hurt(), 100*l.cost.Idle, l.cost.Lab, l.cost.Load, l.seconds)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%.0f %%\t%.2f, %.2f, %.2f\t%.0f\n",
+			l.scenario.Name, l.result(), l.planted(), l.rank(), l.falseCauses(), l.hurt(), 100*l.cost.Idle, l.cost.Lab, l.cost.Load, l.cost.others(), l.seconds)
 	}
 	_ = w.Flush() // as above
 }
@@ -98,6 +98,8 @@ func (l line) result() string {
 	switch {
 	case !l.complete():
 		return "LOAD INCOMPLETE"
+	case !l.hurts() && max(l.healthy.Others, l.cost.others()) > disturbed:
+		return "TOO WEAK (or the machine too busy to tell)"
 	case !l.hurts():
 		return "TOO WEAK"
 	case !l.asked:
@@ -143,7 +145,7 @@ func (l line) factor() (factor float64, known bool) {
 	if l.scenario.MustHurt == nil {
 		return 0, false
 	}
-	before := l.healthy.P95Of(l.scenario.MustHurt.Route)
+	before := l.healthy.Felt.P95Of(l.scenario.MustHurt.Route)
 	if before == 0 {
 		return 0, false
 	}
@@ -159,7 +161,7 @@ func (l line) hurt() string {
 		return "no healthy run to compare with"
 	}
 	route := l.scenario.MustHurt.Route
-	return fmt.Sprintf("%s %s from %s, x%.1f", route, ms(l.load.P95Of(route)), ms(l.healthy.P95Of(route)), factor)
+	return fmt.Sprintf("%s %s from %s, x%.1f", route, ms(l.load.P95Of(route)), ms(l.healthy.Felt.P95Of(route)), factor)
 }
 
 // ms prints seconds for people.

@@ -15,7 +15,7 @@ func felt(p95, requests, failed float64) load.Summary {
 
 func TestOnlyARunThatHurtsAndIsRightPasses(t *testing.T) {
 	planted := scenario.Scenario{Name: "planted", Expect: &scenario.Cause{Rule: "r"}, MustHurt: &scenario.Hurting{Route: "GET /orders", Factor: 2}}
-	good := line{scenario: planted, asked: true, right: true, verdict: score.Verdict{Rank: 1}, healthy: felt(0.01, 100, 0), load: felt(0.02, 100, 0)}
+	good := line{scenario: planted, asked: true, right: true, verdict: score.Verdict{Rank: 1}, healthy: reference{Felt: felt(0.01, 100, 0)}, load: felt(0.02, 100, 0)}
 	for _, test := range []struct {
 		name   string
 		change func(*line)
@@ -24,11 +24,12 @@ func TestOnlyARunThatHurtsAndIsRightPasses(t *testing.T) {
 	}{
 		{"right", func(*line) {}, true, "ok"},
 		{"too weak", func(l *line) { l.load = felt(0.019, 100, 0) }, false, "TOO WEAK"},
+		{"too weak to tell on a busy machine", func(l *line) { l.load, l.healthy.Others = felt(0.019, 100, 0), 1 }, false, "machine too busy"},
 		{"wrong cause", func(l *line) { l.right, l.verdict.Rank = false, 2 }, false, "WRONG"},
 		{"refused requests", func(l *line) { l.load = felt(0.02, 100, 3) }, false, "LOAD INCOMPLETE"},
 		{"not run", func(l *line) { l.notRun = "no cgroup" }, false, "NOT RUN: no cgroup"},
 		{"nobody asked", func(l *line) { l.asked, l.right = false, false }, true, "not asked"},
-		{"nothing to compare with", func(l *line) { l.healthy = load.Summary{} }, true, "no healthy run"},
+		{"nothing to compare with", func(l *line) { l.healthy = reference{} }, true, "no healthy run"},
 	} {
 		l := good
 		test.change(&l)
@@ -37,6 +38,33 @@ func TestOnlyARunThatHurtsAndIsRightPasses(t *testing.T) {
 		board.add(l)
 		if board.right() != test.passes || !strings.Contains(out.String(), test.says) {
 			t.Errorf("%s: passes %v, want %v and %q in:\n%s", test.name, board.right(), test.passes, test.says, out.String())
+		}
+	}
+}
+
+func TestADisturbedHealthyRunDoesNotReplaceAQuietOne(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	healthy := scenario.Scenario{Name: scenario.Healthy, Load: scenario.StandardLoad()}
+	quiet, busy := cost{Idle: 1, Lab: 0.01}, cost{Idle: 0, Lab: 0.01}
+	for _, run := range []struct {
+		s    scenario.Scenario
+		p95  float64
+		cost cost
+		want float64
+	}{
+		{healthy, 0.5, busy, 0.5},  // better than nothing
+		{healthy, 0.1, quiet, 0.1}, // replaces it
+		{healthy, 0.6, busy, 0.1},  // does not
+		{healthy, 0.2, quiet, 0.2}, // as good, and newer
+		{scenario.Scenario{Name: "x", Load: healthy.Load}, 1, busy, 0.2}, // compares
+		{scenario.Scenario{Name: "x"}, 1, busy, 0},                       // another load has no reference
+	} {
+		got, err := healthyLoad(run.s, felt(run.p95, 100, 0), run.cost)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p95 := got.Felt.P95Of("GET /orders"); p95 != run.want {
+			t.Errorf("%s with %g: compared with %g, want %g", run.s.Name, run.p95, p95, run.want)
 		}
 	}
 }

@@ -103,6 +103,9 @@ func within(want, got string) bool {
 	return strings.Contains(strings.ToLower(got), strings.ToLower(want))
 }
 
+// nameLength keeps a resource that is a whole statement from filling the screen.
+const nameLength = 80
+
 // String names a cause in a scoreboard.
 func (c Cause) String() string {
 	parts := []string{c.Rule}
@@ -111,5 +114,9 @@ func (c Cause) String() string {
 			parts = append(parts, part)
 		}
 	}
-	return strings.Join(parts, "/")
+	name := []rune(strings.Join(parts, "/"))
+	if len(name) > nameLength {
+		return string(name[:nameLength-1]) + "…"
+	}
+	return string(name)
 }
