@@ -2,6 +2,7 @@ package loadtest
 
 import (
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"strings"
 )
@@ -26,6 +27,8 @@ func redact(args []string) string {
 			out[i] = name + "=" + hidden
 		case assigned:
 			out[i] = name + "=" + redactURL(value)
+		case filepath.IsAbs(a):
+			out[i] = filepath.Base(a) // folders tell of people and machines, not of the load
 		default:
 			out[i] = redactURL(a)
 			hideNext = a == "-H" || a == "-u" || (strings.HasPrefix(a, "-") && secretName.MatchString(a))
