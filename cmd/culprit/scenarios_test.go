@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"flag"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,27 +23,19 @@ var update = flag.Bool("update", false, "write the golden reports of testdata/sc
 const recorded = "../../testdata/scenarios"
 
 // maxBundle is the size that a recorded bundle may have.
-const maxBundle = 1 << 20
+const maxBundle = 1_000_000
 
 // expectation is what a lab scenario says of its planted fault.
 type expectation struct {
 	Expect *struct{ Rule, Service, Operation, Resource string }
 }
 
-// recordedRuns lists the recorded bundles. Where there are none the test skips
-// and says how to record them.
+// recordedRuns lists the recorded bundles.
 func recordedRuns(t *testing.T) []string {
 	t.Helper()
 	bundles, err := filepath.Glob(filepath.Join(recorded, "*", "run.culprit"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(bundles) == 0 {
-		const remedy = "no recorded scenarios: make lab, then copy each run.culprit to testdata/scenarios/NAME/ and run this test with -update"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(remedy)
-		}
-		t.Skip(remedy)
+	if err != nil || len(bundles) < 7 {
+		t.Fatalf("%d recorded scenarios, %v: record them by testdata/lab (go run . --record matrix) and run this test with -update", len(bundles), err)
 	}
 	return bundles
 }
@@ -169,4 +163,39 @@ func golden(t *testing.T, path string, got []byte) {
 	if !bytes.Equal(got, want) {
 		t.Errorf("%s differs; see what changed with -update and git diff", path)
 	}
+}
+
+// maxGainError bounds the median error of the predicted gains.
+const maxGainError = 0.25
+
+// What culprit says a fix would buy is held against what it did buy: the p95
+// of the same operation under the same load without the fault.
+func TestPredictedGains(t *testing.T) {
+	healthy := reportOf(t, filepath.Join(recorded, "healthy", "run.culprit"))
+	var errs []float64
+	for _, bundle := range recordedRuns(t) {
+		causes := reportOf(t, bundle).Causes
+		for _, c := range causes[:min(1, len(causes))] {
+			i := c.Impact
+			at := slices.IndexFunc(healthy.Symptoms, func(s report.Symptom) bool { return s.Service == i.Service && s.Operation == i.Operation })
+			if at < 0 {
+				t.Fatalf("%s: the healthy run has no %s", bundle, i.Operation)
+			}
+			bought := i.Now - healthy.Symptoms[at].P95
+			errs = append(errs, math.Abs(i.Saved-bought)/bought)
+			t.Logf("%-18s %s %s: %.1f ms to save, %.1f ms saved, error %.0f %%", c.Rule, i.Service, i.Operation, i.Saved*1000, bought*1000, 100*errs[len(errs)-1])
+		}
+	}
+	slices.Sort(errs)
+	if median := errs[len(errs)/2]; median > maxGainError {
+		t.Errorf("the median error of the predicted gains is %.0f %%, want at most %.0f %%", 100*median, 100*maxGainError)
+	}
+}
+
+func reportOf(t *testing.T, bundle string) (r report.Report) {
+	t.Helper()
+	if err := json.Unmarshal(analyzed(t, bundle)["report.json"], &r); err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
