@@ -164,11 +164,12 @@ func (a *app) progress(text string) {
 }
 
 // programs looks for what the lab needs; that is not Jaeger, minutes to build,
-// where culprit itself receives the traces.
+// nor what only tests need, where culprit itself receives the traces: there
+// somebody waits for a demonstration.
 func (a *app) programs(ctx context.Context, cache string) []means.Program {
 	found := means.Find(ctx, cache)
 	if a.options.otlp {
-		found = slices.DeleteFunc(found, func(p means.Program) bool { return p.Name == "jaeger" })
+		found = slices.DeleteFunc(found, func(p means.Program) bool { return p.Name == "jaeger" || p.ForTests })
 	}
 	return found
 }

@@ -22,11 +22,13 @@ type Installer struct {
 // Install gets the missing programs, and returns an error for those it could
 // not get. What is there already costs nothing.
 func (in Installer) Install(ctx context.Context, programs []Program, progress func(string)) error {
-	var packages []string
+	var packages, extras []string
 	var failed []error
 	for _, p := range programs {
 		switch {
 		case p.Path != "":
+		case p.Debian != "" && p.Optional != "":
+			extras = append(extras, p.Debian)
 		case p.Debian != "":
 			packages = append(packages, p.Debian)
 		case p.Name == "postgres-18":
@@ -36,9 +38,12 @@ func (in Installer) Install(ctx context.Context, programs []Program, progress fu
 		}
 	}
 	slices.Sort(packages)
-	if packages = slices.Compact(packages); len(packages) > 0 {
-		progress(fmt.Sprintf("installing %v", packages))
-		failed = append(failed, in.installPackages(ctx, packages))
+	// by themselves: one that a distribution lacks must not keep the others out
+	for _, list := range [][]string{slices.Compact(packages), extras} {
+		if len(list) > 0 {
+			progress(fmt.Sprintf("installing %v", list))
+			failed = append(failed, in.installPackages(ctx, list))
+		}
 	}
 	return errors.Join(failed...)
 }

@@ -35,6 +35,7 @@ type Program struct {
 	Path     string // "" when missing
 	Version  string
 	Optional string // why the lab can do without it, "" if it cannot
+	ForTests bool   // no scenario needs it, only tests do
 	Debian   string // package that has it, or
 	Build    string // how it is built from source
 }
@@ -55,7 +56,10 @@ func candidates() []Program {
 		{Name: "k6", Build: "go install go.k6.io/k6@v" + K6Version},
 		{Name: "jaeger", Build: "go build github.com/jaegertracing/jaeger/cmd/jaeger, v" + JaegerVersion + ", about six minutes of CPU"},
 		{Name: "cadvisor", Build: "go build of tools/cadvisor", Optional: "without it there are no container metrics"},
-		{Name: "postgres-18", Build: "npm install " + postgres18Package + "@" + postgres18Release, Optional: "without it the tests against PostgreSQL 18 are skipped"},
+		{Name: "postgres-18", Build: "npm install " + postgres18Package + "@" + postgres18Release, Optional: "without it the tests against PostgreSQL 18 are skipped", ForTests: true},
+		{Name: "hypopg", Debian: "postgresql-15-hypopg", Optional: "without it no test tries the advice of an index", ForTests: true},
+		{Name: "pgbouncer", Debian: "pgbouncer", Optional: "without it the tests through a pooler are skipped", ForTests: true},
+		{Name: "chromium", Debian: "chromium", Optional: "without it no test opens the report in a browser", ForTests: true},
 	}
 }
 
@@ -111,6 +115,10 @@ func locate(ctx context.Context, cache string, p Program) string {
 		}
 		return ""
 	}
+	if p.Name == "hypopg" {
+		found, _ := filepath.Glob("/usr/lib/postgresql/15/lib/hypopg.so") // fails on a bad pattern only
+		return strings.Join(found, "")
+	}
 	if path := built(cache, p.Name); path != "" {
 		if executable(path) {
 			return path
@@ -120,7 +128,7 @@ func locate(ctx context.Context, cache string, p Program) string {
 	if p.Name == "postgres" || p.Name == "initdb" {
 		return locatePostgres(p.Name)
 	}
-	for _, name := range []string{p.Debian, p.Name} {
+	for _, name := range []string{p.Debian, p.Name, "/usr/sbin/" + p.Name} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
 		}
@@ -176,8 +184,11 @@ func goPath(ctx context.Context) string {
 // versionOf asks a program for its version. What was built needs no question:
 // its name says it.
 func versionOf(ctx context.Context, p Program) string {
-	if p.Name == "postgres-18" {
+	switch p.Name {
+	case "postgres-18":
 		return Postgres18Version
+	case "hypopg": // a library: there is nothing to ask
+		return "for 15"
 	}
 	if _, version, found := strings.Cut(filepath.Base(p.Path), p.Name+"-"); found && p.Build != "" {
 		return version
@@ -188,7 +199,7 @@ func versionOf(ctx context.Context, p Program) string {
 	}
 	for word := range strings.FieldsSeq(firstLine(ctx, p.Path, flag)) {
 		word = strings.TrimPrefix(strings.TrimPrefix(word, "v="), "v")
-		if word != "" && word[0] >= '0' && word[0] <= '9' {
+		if word != "" && word[0] >= '0' && word[0] <= '9' && strings.Contains(word, ".") {
 			return strings.TrimSuffix(word, ",")
 		}
 	}
