@@ -74,7 +74,7 @@ func reportCommits(p *Pass, pg *evidence.Postgres, w *waiting) {
 		p.Report(Finding{Kind: FindCommitFlush, Entity: e, Value: flush, Unit: "s", Text: fmt.Sprintf("one flush of the log takes %.1f ms, and serves %.1f commits", flush*1000, d.Commits/d.WALSyncs)})
 	}
 	f := c.finding(FindCommitWait, e, each, "s", text, facts)
-	f.Charts = []Chart{waitChart(pg)}
+	f.Charts = []Chart{p.waitChart(pg)}
 	p.Report(f)
 }
 

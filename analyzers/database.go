@@ -37,7 +37,7 @@ func runDatabaseClocks(p *Pass) error {
 		total := activeSessions(pg, isActive)
 		p.Report(Finding{Kind: FindDBActive, Entity: e, Value: total, Unit: "{session}",
 			Text: fmt.Sprintf("%.2f sessions of %s were active on average (%d samples)", total, pg.Server.Name, pg.Ticks),
-			Refs: []evidence.Ref{activityRef}, Charts: []Chart{waitChart(pg)}})
+			Refs: []evidence.Ref{activityRef}, Charts: []Chart{p.waitChart(pg)}})
 		cpu := activeSessions(pg, func(w *evidence.WaitSample) bool { return isActive(w) && w.WaitType == "" })
 		p.Report(Finding{Kind: FindDBCPU, Entity: e, Value: cpu, Unit: "{session}", Refs: []evidence.Ref{activityRef},
 			Text: fmt.Sprintf("%.2f sessions of %s were on CPU or ready to run", cpu, pg.Server.Name)})
@@ -89,8 +89,11 @@ func activeSessions(pg *evidence.Postgres, match func(*evidence.WaitSample) bool
 }
 
 // waitChart draws active sessions by what they waited for, over time.
-func waitChart(pg *evidence.Postgres) Chart {
+func (p *Pass) waitChart(pg *evidence.Postgres) Chart {
 	c := Chart{Title: "Active sessions by wait", Unit: "{session}", Stacked: true}
+	if cores := p.databaseCores(); cores > 0 { // above it sessions on CPU queue
+		c.Limit, c.LimitName = cores, "cores"
+	}
 	times, ticks := activityTimes(pg)
 	for _, name := range topWaits(pg, 5) {
 		l := Line{Name: name, Times: times, Values: make([]float64, len(times))}

@@ -91,7 +91,7 @@ func contentionFinding(p *Pass, pg *evidence.Postgres, e evidence.Entity, table 
 	c := p.charge(cut, clamp01(share+upkeep)*writeMean(pg, keys), "share of the statement's mean time by the server's own account")
 	return Finding{Kind: FindIndexContention, Entity: e, Value: share, Unit: "1", Impact: c.impact, Victims: c.victims,
 		Text: fmt.Sprintf("statements that write %s spend %.0f %% of their time waiting for buffer content locks (%d sightings)", table, share*100, total),
-		Refs: append([]evidence.Ref{activityRef}, c.refs...), Charts: []Chart{waitChart(pg)},
+		Refs: append([]evidence.Ref{activityRef}, c.refs...), Charts: []Chart{p.waitChart(pg)},
 		Facts: map[string]string{"table": table, "unread": strings.Join(names(unread), ", "), "monotonic": strings.Join(names(monotonic(indexes)), ", "),
 			"count": fmt.Sprint(len(indexes)), "synchronous_commit": pg.Server.Settings["synchronous_commit"]}}
 }

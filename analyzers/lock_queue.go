@@ -48,7 +48,7 @@ func reportLockQueue(p *Pass, pg *evidence.Postgres, w *waiting) {
 	e := c.about(pg, q.relation)
 	text := fmt.Sprintf("%.1f sessions on average wait for a lock on %s%s", w.sessions(), cmp.Or(q.relation, "a relation"), q.story())
 	f := c.finding(FindLockQueue, e, w.sessions(), "{session}", text, q.facts(pg))
-	f.Charts = []Chart{waitChart(pg)}
+	f.Charts = []Chart{p.waitChart(pg)}
 	p.Report(f)
 	if q.wait > 0 {
 		p.Report(Finding{Kind: FindLockQueueWait, Entity: e, Value: q.wait, Unit: "s", Refs: []evidence.Ref{blockingRef},

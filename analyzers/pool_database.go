@@ -38,17 +38,26 @@ func reportPoolDB(p *Pass, pl *pool) {
 	p.Report(Finding{Kind: FindPoolDBSaturated, Entity: pl.entity, Value: value, Unit: "1", Refs: []evidence.Ref{activityRef}, Text: strings.Join(texts, "; ")})
 }
 
+// databaseCores is how many cores the database has, 0 where it is not known:
+// with several servers or nodes nobody tells which belong together.
+func (p *Pass) databaseCores() float64 {
+	if len(p.Bundle.Postgres) != 1 || len(p.entitiesOf(evidence.NodeCPUCount)) != 1 {
+		return 0
+	}
+	cores, _ := meanOf(p.seriesOf(evidence.NodeCPUCount, nil))
+	return cores
+}
+
 // databaseCPU compares sessions on CPU with cores, where there is one server
 // and one node, so that it is known which belong together.
 func databaseCPU(p *Pass) (value float64, text string, ok bool) {
-	nodes := p.entitiesOf(evidence.NodeCPUCount)
-	if len(p.Bundle.Postgres) != 1 || p.Bundle.Postgres[0].Ticks == 0 || len(nodes) != 1 {
+	cores := p.databaseCores()
+	if cores == 0 || p.Bundle.Postgres[0].Ticks == 0 {
 		return 0, "", false
 	}
-	cores, _ := meanOf(p.seriesOf(evidence.NodeCPUCount, nil))
 	busy := activeSessions(&p.Bundle.Postgres[0], func(w *evidence.WaitSample) bool { return isActive(w) && w.WaitType == "" })
 	return clamp01((per(busy, cores) - cpuRoom) / (cpuFull - cpuRoom)),
-		fmt.Sprintf("%.1f sessions of the database were on CPU, on %.0f cores", busy, cores), cores > 0
+		fmt.Sprintf("%.1f sessions of the database were on CPU, on %.0f cores", busy, cores), true
 }
 
 // statementSlowdown compares the service's statements while it was slow with

@@ -81,7 +81,7 @@ func reportRowLocks(p *Pass, pg *evidence.Postgres, table string, list []stateme
 		text += "; the holders were: " + blockers
 	}
 	f := c.finding(FindRowLock, e, share, "1", text, facts)
-	f.Charts = []Chart{waitChart(pg)}
+	f.Charts = []Chart{p.waitChart(pg)}
 	p.Report(f)
 	report := func(k Kind, v float64, unit, text string) {
 		p.Report(Finding{Kind: k, Entity: e, Value: v, Unit: unit, Text: text, Refs: []evidence.Ref{activityRef}})
