@@ -36,7 +36,7 @@ func TestAdvice(t *testing.T) {
 		{"select id from purchase where buyer = $1", []any{7}, "purchase (buyer)"},
 		{"select id from purchase where buyer = $1 and state = $2", []any{7, "open"}, "purchase (buyer)"},
 		{"select p.id from purchase p where p.code = $1 order by p.made desc limit 20", []any{"c7"}, "purchase (code, made)"},
-		{"select count(*) from purchase where flag = $1 and code = $2", []any{1, "c7"}, "purchase (code)"},
+		{"select id from purchase where flag = $1 and code = $2", []any{1, "c7"}, "purchase (code)"}, // id is in no index: an index-only scan would depend on vacuum
 		{"select sum(id) from purchase where paid between $1 and $2", []any{time.Now().AddDate(0, 0, -100), time.Now().AddDate(0, 0, -99)}, "purchase (paid)"},
 		{"update purchase set note = note where buyer = $1", []any{7}, "purchase (buyer)"},
 		{"delete from purchase where buyer = $1", []any{-7}, "purchase (buyer)"},
@@ -44,7 +44,7 @@ func TestAdvice(t *testing.T) {
 		{`select "plain" from "OddTable" where "Select" = $1`, []any{7}, `"OddTable" ("Select")`},
 		{"select count(*) from purchase where note like $1", []any{"%z%"}, ""},
 		{"select count(*) from purchase where buyer = $1 or code = $2", []any{7, "c7"}, ""},
-		{"select count(*) from purchase where flag = $1", []any{1}, ""},
+		{"select sum(id) from purchase where flag = $1", []any{1}, ""},
 		{"select count(*) from purchase", nil, ""},
 		{"select count(*) from purchase where lower(code) = $1", []any{"c7"}, ""},
 		{"select id from purchase where id = $1", []any{7}, ""},
