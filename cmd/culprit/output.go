@@ -25,6 +25,7 @@ const bundleName = "run.culprit"
 type outputFlags struct {
 	dir     string
 	format  []string
+	brief   bool
 	rules   []string
 	failOn  string
 	strict  bool
@@ -50,6 +51,7 @@ func (o *outputFlags) registerFormat(f *pflag.FlagSet) {
 		names[i] = x.Name
 	}
 	f.StringVarP(&o.dir, "output", "o", "", "directory to write report files and the evidence to (default: one format to standard output)")
+	f.BoolVar(&o.brief, "brief", false, "one page for an incident: the same as --format brief")
 	f.StringSliceVar(&o.format, "format", nil, "formats: "+strings.Join(names, ", ")+" (default md; with -o md,html,json)")
 }
 
@@ -60,6 +62,9 @@ func (o *outputFlags) resolve(c *configuration) (err error) {
 		return err
 	}
 	names := o.format
+	if o.brief {
+		names = append(names, "brief")
+	}
 	if len(names) == 0 {
 		names = []string{"md"}
 		if o.dir != "" {

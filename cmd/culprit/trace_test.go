@@ -74,3 +74,12 @@ func TestTraceOfStore(t *testing.T) {
 		})
 	}
 }
+
+// --brief is the one page that is attached to an incident.
+func TestBrief(t *testing.T) {
+	bundle := filepath.Join(recorded, "pool-saturation", bundleName)
+	brief, format := culprit(t, "analyze", bundle, "--brief"), culprit(t, "analyze", bundle, "--format", "brief")
+	if brief.code != exitOK || brief.stdout != format.stdout || len(brief.stdout) == 0 || len(brief.stdout) > 10_000 {
+		t.Errorf("exit code %d, %d bytes, as --format brief: %v", brief.code, len(brief.stdout), brief.stdout == format.stdout)
+	}
+}
