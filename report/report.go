@@ -250,9 +250,6 @@ func FormatNamed(name string) (Output, bool) {
 // InZone shows the report's times in a zone; nil is UTC.
 func (r *Report) InZone(l *time.Location) { r.Zone = zone(l, r.Window.Start) }
 
-// at turns Unix ms into a time in the report's zone.
-func (r *Report) at(ms int64) time.Time { return time.UnixMilli(ms).In(r.location()) }
-
 func (r *Report) location() *time.Location {
 	if r.Zone == nil {
 		return time.UTC

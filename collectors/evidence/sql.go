@@ -13,7 +13,7 @@ type SQL struct {
 	Key      string   // as of NormalizeSQL
 	Verb     string   // as of SQLVerb
 	Tables   []string // as of SQLTables
-	Literals []string // as of SQLLiterals
+	Literals []string // as written, in order; they may be personal data
 }
 
 // ReadSQL gives all of it for the price of one reading.
@@ -46,10 +46,8 @@ func normalize(tokens []sqlToken) (normal, key string) {
 	return normal, fmt.Sprintf("%016x", h.Sum64())
 }
 
-// SQLLiterals gives the literals of a statement as written, in order: what
-// tells two calls of the same statement apart. They may be personal data.
-func SQLLiterals(text string) []string { return literals(lexSQL(text)) }
-
+// literals of a statement as written, in order: what tells two calls of the
+// same statement apart. They may be personal data.
 func literals(tokens []sqlToken) []string {
 	var out []string
 	for _, t := range tokens {
