@@ -107,8 +107,7 @@ type Result struct {
 	Facts    *Facts
 	Findings []Finding
 	Skips    []Skip
-	Ledgers  []*Ledger // of the operations that are slow, worst first
-	Notes    []string  // what was repaired in the traces, what slow requests share
+	Notes    []string // what was repaired in the traces, what slow requests share
 }
 
 // Validate refuses an analyzer that is nameless, undocumented or finds nothing.

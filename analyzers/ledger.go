@@ -90,26 +90,6 @@ func LedgerOf(traces []*Trace, target evidence.Entity) *Ledger {
 	return newSample(traces, target).ledger()
 }
 
-// mostLedgers bounds the operations whose tail is accounted for.
-const mostLedgers = 5
-
-// ledgers of the slow operations, worst first: by the requests that began
-// with them where there are any.
-func (f *Facts) ledgers() []*Ledger {
-	var out []*Ledger
-	for i := range f.Slow {
-		e := f.Slow[i].Entity
-		s := f.index.asked[evidence.Entity{Service: e.Service, Operation: e.Operation}]
-		if s == nil || len(out) == mostLedgers {
-			continue
-		}
-		if l := s.ledger(); l != nil {
-			out = append(out, l)
-		}
-	}
-	return out
-}
-
 func (s *requestSample) ledger() *Ledger {
 	if len(s.traces) < fewestTraces {
 		return nil
