@@ -107,7 +107,7 @@ func (p *Pass) chargeCommits(pg *evidence.Postgres, w *waiting, each float64) ch
 	if caller.IsZero() && explicit > 0 {
 		caller = p.callerOf(ones(keys))
 	}
-	return p.chargeCuts(touched, take, caller, each, "mean wait of a commit by the server's own account")
+	return p.chargeCuts(touched, take, caller, rough{saved: evenly(each), method: "mean wait of a commit by the server's own account"})
 }
 
 func ones(keys map[string]bool) map[string]float64 {

@@ -29,6 +29,7 @@ func All() []Analyzer {
 		cpuThrottling,
 		poolSaturation,
 		cacheRatio,
+		cacheFallback,
 		attributeContrast,
 		missingIndex,
 		indexContention,
