@@ -45,6 +45,8 @@ type capacity struct {
 	what       string
 }
 
+// capacities leave out what is opened ahead of need, as connections of a server
+// are: their number follows the pools, not the rate.
 var capacities = []capacity{
 	{evidence.NodeCPUBusy, "", "cores of the node"},
 	{evidence.CPUUsage, evidence.CPULimit, "CPU limit of the container"},
@@ -54,7 +56,6 @@ var capacities = []capacity{
 	{evidence.EventLoopBusy, "", "event loop"},
 	{evidence.CacheServerCPU, "", "core of the cache server"},
 	{evidence.DiskBusy, "", "disk"},
-	{evidence.DBConnections, evidence.DBConnectionsMax, "connections of the database server"},
 	{evidence.FDsOpen, evidence.FDsMax, "file descriptors"},
 	{evidence.GPUBusy, "", "GPU"},
 }
