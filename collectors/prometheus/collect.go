@@ -110,7 +110,7 @@ func (m *match) holds() bool {
 			return false
 		}
 	}
-	return !m.native || !m.probe.has("quantile")
+	return !m.native && m.parts == nil || !m.probe.has("quantile")
 }
 
 // plan chooses steps and windows from the intervals of scraping and writes

@@ -20,17 +20,22 @@ import (
 //	want KIND SERVICE|INSTANCE|OPERATION|RESOURCE V UNIT
 //	none KIND SERVICE|INSTANCE|OPERATION|RESOURCE
 //	gap KIND REMEDY    part of the remedy
-func TestEcosystems(t *testing.T) {
+func TestEcosystems(t *testing.T) { eachRelease(t, checkEcosystems) }
+
+func checkEcosystems(t *testing.T, r release) {
 	files, err := filepath.Glob("testdata/ecosystems/*.txt")
 	if err != nil || len(files) < 10 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
 	for _, f := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) { ecosystem(t, f) })
+		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			ecosystem(t, r, f)
+		})
 	}
 }
 
-func ecosystem(t *testing.T, file string) {
+func ecosystem(t *testing.T, r release, file string) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +56,7 @@ func ecosystem(t *testing.T, file string) {
 			wants = append(wants, line)
 		}
 	}
-	b, err := collectFrom(t, Config{URL: p.serve(t), Timeout: 20 * time.Second})
+	b, err := collectFrom(t, Config{URL: p.serve(t, r), Timeout: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,19 +21,58 @@ func program(t *testing.T, name string) string {
 	if err == nil {
 		return path
 	}
-	const how = "%s is not installed: apt-get install prometheus"
-	if os.Getenv("CI") == "true" {
-		t.Fatalf(how, name)
-	}
-	t.Skipf(how, name)
+	missing(t, name+" is not installed: apt-get install prometheus")
 	return ""
 }
 
-// startPrometheus runs a real server over a data directory with some
-// configuration, until the test ends.
-func startPrometheus(t *testing.T, data, settings string, flags ...string) string {
+func missing(t *testing.T, what string) {
 	t.Helper()
-	bin := program(t, "prometheus")
+	if os.Getenv("CI") == "true" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
+
+// release is a version of the server that tests run against.
+type release struct {
+	version string
+	find    func(*testing.T) string
+}
+
+// releases are the distribution's, and one of those with other rules: ranges
+// open to the left, bounds spelled 1.0, custom buckets, names beyond ASCII.
+var releases = []release{
+	{"2.42", func(t *testing.T) string { return program(t, "prometheus") }},
+	{"3.15", cachedPrometheus},
+}
+
+// cachedPrometheus is the one that the lab's doctor builds.
+func cachedPrometheus(t *testing.T) string {
+	t.Helper()
+	cache, _ := os.UserCacheDir()
+	path := filepath.Join(cache, "culprit-lab", "prometheus-3-3.15.0")
+	if _, err := os.Stat(path); err != nil {
+		missing(t, "no Prometheus at "+path+": cd testdata/lab && go run . doctor --fix")
+	}
+	return path
+}
+
+// eachRelease runs a test against every release, at the same time.
+func eachRelease(t *testing.T, test func(*testing.T, release)) {
+	t.Helper()
+	for _, r := range releases {
+		t.Run(r.version, func(t *testing.T) {
+			t.Parallel()
+			test(t, r)
+		})
+	}
+}
+
+// start runs a real server over a data directory with some configuration,
+// until the test ends.
+func (r release) start(t *testing.T, data, settings string, flags ...string) string {
+	t.Helper()
+	bin := r.find(t)
 	file := filepath.Join(t.TempDir(), "prometheus.yml")
 	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
@@ -102,9 +141,10 @@ func (p *past) add(series string, value func(i int) (float64, bool)) {
 	p.families[name] = append(p.families[name], b.String())
 }
 
-// counter rises by a rate per second from 1000 on: a count of a longer life.
+// counter rises by a rate per second from 1000 on, which it had before the
+// first scrape: a count of a longer life.
 func (p *past) counter(series string, rate float64) {
-	p.add(series, func(i int) (float64, bool) { return 1000 + rate*15*float64(i), true })
+	p.add(series, func(i int) (float64, bool) { return 1000 + rate*15*float64(i+40), true })
 }
 
 func (p *past) gauge(series string, v float64) {
@@ -112,7 +152,7 @@ func (p *past) gauge(series string, v float64) {
 }
 
 // serve loads the samples into a real server.
-func (p *past) serve(t *testing.T) string {
+func (p *past) serve(t *testing.T, r release) string {
 	t.Helper()
 	promtool := program(t, "promtool")
 	data, file := t.TempDir(), filepath.Join(t.TempDir(), "past.txt")
@@ -127,5 +167,5 @@ func (p *past) serve(t *testing.T) string {
 	if out, err := exec.Command(promtool, "tsdb", "create-blocks-from", "openmetrics", file, data).CombinedOutput(); err != nil {
 		t.Fatalf("promtool: %v: %s", err, out)
 	}
-	return startPrometheus(t, data, "global: {}\n")
+	return r.start(t, data, "global: {}\n")
 }
