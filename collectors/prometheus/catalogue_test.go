@@ -219,7 +219,7 @@ func TestOwnSignals(t *testing.T) {
 	p.gauge(`house_pool_busy{job="a",instance="a",p="q"}`, 4)
 	p.gauge(`hikaricp_connections_active{job="a",instance="a",pool="main"}`, 5)
 	p.gauge(`hikaricp_connections_active{job="b",instance="b",pool="main"}`, 6)
-	b, err := collectFrom(t, Config{URL: p.serve(t, releases[0]), SignalsDir: dir, Timeout: 20 * time.Second})
+	b, err := collectFrom(t, Config{URL: releases[0].serve(t, p), SignalsDir: dir, Timeout: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

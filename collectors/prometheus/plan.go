@@ -153,7 +153,7 @@ func (m *match) render(d detail, g grid, up bool) string {
 // with a _count or a _sum, because from a native histogram these two can be
 // taken out only after the rate.
 var (
-	rateOf  = regexp.MustCompile(`rate\(\$(\d)\{\$SEL(?:,[^}]*)?\}\[\$W\]\)`)
+	rateOf    = regexp.MustCompile(`rate\(\$(\d)\{\$SEL(?:,[^}]*)?\}\[\$W\]\)`)
 	newbornOf = regexp.MustCompile(`\(\$(\d)\{\$SEL\} unless \$\d\{\$SEL\} offset \$W\)`)
 )
 

@@ -2,13 +2,11 @@ package prometheus
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 )
@@ -46,13 +44,15 @@ var releases = []release{
 	{"3.15", cachedPrometheus},
 }
 
-// cachedPrometheus is the one that the lab's doctor builds.
-func cachedPrometheus(t *testing.T) string {
+func cachedPrometheus(t *testing.T) string { return cached(t, "prometheus-3-3.15.0") }
+
+// cached is a program that the lab's doctor builds.
+func cached(t *testing.T, name string) string {
 	t.Helper()
 	cache, _ := os.UserCacheDir()
-	path := filepath.Join(cache, "culprit-lab", "prometheus-3-3.15.0")
+	path := filepath.Join(cache, "culprit-lab", name)
 	if _, err := os.Stat(path); err != nil {
-		missing(t, "no Prometheus at "+path+": cd testdata/lab && go run . doctor --fix")
+		missing(t, "there is no "+path+": cd testdata/lab && go run . doctor --fix")
 	}
 	return path
 }
@@ -78,8 +78,16 @@ func (r release) start(t *testing.T, data, settings string, flags ...string) str
 		t.Fatal(err)
 	}
 	addr := freePort(t)
-	cmd := exec.Command(bin, append(flags, "--config.file="+file, "--storage.tsdb.path="+data, "--web.listen-address="+addr,
+	launch(t, bin, append(flags, "--config.file="+file, "--storage.tsdb.path="+data, "--web.listen-address="+addr,
 		"--storage.tsdb.retention.time=100y", "--log.level=error")...)
+	await(t, "http://"+addr+"/-/ready")
+	return "http://" + addr
+}
+
+// launch runs a program until the test ends.
+func launch(t *testing.T, program string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(program, args...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -88,8 +96,6 @@ func (r release) start(t *testing.T, data, settings string, flags ...string) str
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	await(t, "http://"+addr+"/-/ready")
-	return "http://" + addr
 }
 
 func freePort(t *testing.T) string {
@@ -117,55 +123,4 @@ func await(t *testing.T, url string) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	t.Fatalf("%s is not ready", url)
-}
-
-// past is an hour of samples, every 15 s, and ten minutes before it, for a
-// server to have scraped.
-type past struct{ families map[string][]string }
-
-const every = 15 * time.Second
-
-// add puts in a series; value gives the sample of the i-th scrape of the
-// hour, and false where there is none.
-func (p *past) add(series string, value func(i int) (float64, bool)) {
-	name, _, _ := strings.Cut(series, "{")
-	if p.families == nil {
-		p.families = map[string][]string{}
-	}
-	var b strings.Builder
-	for i := -40; i <= int(anHour.Duration()/every); i++ {
-		if v, ok := value(i); ok {
-			fmt.Fprintf(&b, "%s %g %d\n", series, v, anHour.Start.Unix()+int64(i)*15)
-		}
-	}
-	p.families[name] = append(p.families[name], b.String())
-}
-
-// counter rises by a rate per second from 1000 on, which it had before the
-// first scrape: a count of a longer life.
-func (p *past) counter(series string, rate float64) {
-	p.add(series, func(i int) (float64, bool) { return 1000 + rate*15*float64(i+40), true })
-}
-
-func (p *past) gauge(series string, v float64) {
-	p.add(series, func(int) (float64, bool) { return v, true })
-}
-
-// serve loads the samples into a real server.
-func (p *past) serve(t *testing.T, r release) string {
-	t.Helper()
-	promtool := program(t, "promtool")
-	data, file := t.TempDir(), filepath.Join(t.TempDir(), "past.txt")
-	var b strings.Builder
-	for name, series := range p.families {
-		b.WriteString("# TYPE " + name + " unknown\n" + strings.Join(series, ""))
-	}
-	b.WriteString("# EOF\n")
-	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command(promtool, "tsdb", "create-blocks-from", "openmetrics", file, data).CombinedOutput(); err != nil {
-		t.Fatalf("promtool: %v: %s", err, out)
-	}
-	return r.start(t, data, "global: {}\n")
 }

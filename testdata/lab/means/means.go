@@ -21,8 +21,9 @@ const (
 	K6Version       = "1.8.1"
 	CadvisorVersion = "0.60.6"
 
-	// Prometheus3Version is a second version for tests, beside the distribution's.
+	// for tests: a second version beside the distribution's, and another maker
 	Prometheus3Version = "3.15.0"
+	VictoriaVersion    = "1.122.0"
 )
 
 // PostgreSQL 18, a second version for tests, comes as a package of npm.
@@ -60,6 +61,7 @@ func candidates() []Program {
 		{Name: "jaeger", Build: "go build github.com/jaegertracing/jaeger/cmd/jaeger, v" + JaegerVersion + ", about six minutes of CPU"},
 		{Name: "cadvisor", Build: "go build of tools/cadvisor", Optional: "without it there are no container metrics"},
 		{Name: "prometheus-3", Build: "go build github.com/prometheus/prometheus/cmd/prometheus, v" + Prometheus3Version + ", about three minutes of CPU", Optional: "without it the tests against Prometheus 3 are skipped", ForTests: true},
+		{Name: "victoria-metrics", Build: "go build github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics, v" + VictoriaVersion + ", about half a minute of CPU", Optional: "without it the tests against VictoriaMetrics are skipped", ForTests: true},
 		{Name: "postgres-18", Build: "npm install " + postgres18Package + "@" + postgres18Release, Optional: "without it the tests against PostgreSQL 18 are skipped", ForTests: true},
 		{Name: "hypopg", Debian: "postgresql-15-hypopg", Optional: "without it no test tries the advice of an index", ForTests: true},
 		{Name: "pgbouncer", Debian: "pgbouncer", Optional: "without it the tests through a pooler are skipped", ForTests: true},

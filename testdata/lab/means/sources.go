@@ -19,4 +19,5 @@ var sources = map[string]source{
 	"cadvisor": {version: CadvisorVersion, path: "."},
 	"prometheus-3": {version: Prometheus3Version, path: "github.com/prometheus/prometheus/cmd/prometheus", flags: []string{
 		"-tags", "remove_all_sd", "-ldflags", "-s -w -X github.com/prometheus/common/version.Version=" + Prometheus3Version}},
+	"victoria-metrics": {version: VictoriaVersion, path: "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics"},
 }
