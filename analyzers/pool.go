@@ -184,24 +184,29 @@ func poolSetting(query string) string {
 // statement, no longer than the pool's own mean wait at that time allows.
 func (pl *pool) cuts(t *Trace) Cuts {
 	c := t.NewCuts()
-	if acquired := pl.cutAcquireSpans(t, c); !acquired {
-		pl.cutGaps(t, c)
-	}
+	pl.cutWaits(t, c, func(int64, int64) float64 { return 1 })
 	return c
 }
 
-func (pl *pool) cutAcquireSpans(t *Trace, c Cuts) bool {
+// cutWaits takes a share of each wait, which may differ with its time (ns).
+func (pl *pool) cutWaits(t *Trace, c Cuts, share func(from, to int64) float64) {
+	if acquired := pl.cutAcquireSpans(t, c, share); !acquired {
+		pl.cutGaps(t, c, share)
+	}
+}
+
+func (pl *pool) cutAcquireSpans(t *Trace, c Cuts, share func(from, to int64) float64) bool {
 	found := false
 	for _, i := range pl.spans.of(t) {
 		if isAcquire(&t.Spans[i]) {
 			found = true
-			t.CutSelf(c, i, t.SelfTime(i))
+			t.CutSelf(c, i, int64(share(t.Spans[i].Start, t.Spans[i].End)*float64(t.SelfTime(i))))
 		}
 	}
 	return found
 }
 
-func (pl *pool) cutGaps(t *Trace, c Cuts) {
+func (pl *pool) cutGaps(t *Trace, c Cuts, share func(from, to int64) float64) {
 	for _, i := range pl.spans.of(t) {
 		s := &t.Spans[i]
 		parent := t.Parent[i]
@@ -210,7 +215,8 @@ func (pl *pool) cutGaps(t *Trace, c Cuts) {
 		}
 		gap := s.Start - t.gapStart(parent, s.Start)
 		wait := valueAt(pl.times, pl.waits, s.Start/1e6) * 1e9
-		t.CutSelf(c, parent, min(gap, int64(2*wait)))
+		took := min(gap, int64(2*wait))
+		t.CutSelf(c, parent, int64(share(s.Start-took, s.Start)*float64(took)))
 	}
 }
 

@@ -108,11 +108,27 @@ type charge struct {
 const methodSampled = "mean wait of the statement by the server's own account"
 
 // charge predicts what requests would gain if statements, by key, lost a
-// share of their time. saved is that of one call in s, for the estimate where
+// share of their time, and with it others the wait for their connections. saved is that of one call in s, for the estimate where
 // there are no traces.
 func (p *Pass) charge(cut map[string]float64, saved float64, method string) charge {
 	touched, cuts := p.Facts.statementCuts(cut)
+	touched, cuts = with(p.reliefs(p.services(cut), freedBy(cut)), touched, cuts)
 	return p.chargeCuts(touched, cuts, p.callerOf(cut), rough{calls: p.callsOf(cut), saved: evenly(saved), method: method})
+}
+
+// services that send any of some statements, by name.
+func (p *Pass) services(cut map[string]float64) []string {
+	var out []string
+	for k, share := range cut {
+		if share == 0 {
+			continue
+		}
+		for _, e := range p.Facts.callers(k) {
+			out = append(out, e.Service)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // chargeCuts charges the caller's requests with what the cuts take out of

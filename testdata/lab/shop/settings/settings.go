@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"time"
 )
 
 // Process is the configuration of one process of the shop.
@@ -24,10 +25,13 @@ type Process struct {
 // Choices are the design decisions that a scenario can turn into a fault. The
 // zero value of each means the sound choice.
 type Choices struct {
-	PoolSize    int    `json:"pool_size,omitempty" yaml:"pool_size"`       // connections of the pgx pool
-	ItemLoading string `json:"item_loading,omitempty" yaml:"item_loading"` // join: one statement; each: one a row
-	CacheKey    string `json:"cache_key,omitempty" yaml:"cache_key"`       // stable; request: unique to the request
-	Writers     int    `json:"writers,omitempty" yaml:"writers"`           // sessions that store one delivery of events side by side
+	CacheKey    string        `json:"cache_key,omitempty" yaml:"cache_key"`       // stable; request: unique to the request
+	ConnLife    time.Duration `json:"conn_life,omitempty" yaml:"conn_life"`       // after which a connection is replaced; 0: the library's hour
+	EventCounts bool          `json:"event_counts,omitempty" yaml:"event_counts"` // deliveries add up their subjects in event_counts, too
+	ItemLoading string        `json:"item_loading,omitempty" yaml:"item_loading"` // join: one statement; each: one a row
+	PoolSize    int           `json:"pool_size,omitempty" yaml:"pool_size"`       // connections of the pgx pool
+	SalesTotals int           `json:"sales_totals,omitempty" yaml:"sales_totals"` // rows of sales_totals that orders add themselves to, first of all; 0: no totals
+	Writers     int           `json:"writers,omitempty" yaml:"writers"`           // sessions that store one delivery of events side by side
 }
 
 // Ways of loading the items of a list of orders, and of keying the cache.
@@ -61,6 +65,10 @@ func (c Choices) Validate() error {
 	switch {
 	case c.PoolSize < 1:
 		return fmt.Errorf("pool_size %d is not positive", c.PoolSize)
+	case c.ConnLife < 0:
+		return fmt.Errorf("conn_life %s is negative", c.ConnLife)
+	case c.SalesTotals < 0:
+		return fmt.Errorf("sales_totals %d is negative", c.SalesTotals)
 	case c.Writers < 1:
 		return fmt.Errorf("writers %d is not positive", c.Writers)
 	case c.ItemLoading != ItemsJoined && c.ItemLoading != ItemsEach:
