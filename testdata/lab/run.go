@@ -221,7 +221,7 @@ func (a *app) judge(l *line, s scenario.Scenario, out string) error {
 		return err
 	}
 	l.asked, l.status, l.verdict = true, report.Verdict.Status, score.Judge(s, report)
-	l.right = l.verdict.Right(s, report)
+	l.right, l.gain = l.verdict.Right(s, report), score.GainOf(l.verdict, report, l.healthy.Felt.P95Of)
 	if !a.options.record {
 		return nil
 	}

@@ -22,6 +22,8 @@ const routes = {
   'GET /products': (p) => http.get(`${base}/products?category=${1 + random(load.categories)}`, p),
   'GET /orders': (p) => http.get(`${base}/orders?customer=${1 + random(load.customers)}`, p),
   'POST /orders': (p) => http.post(`${base}/orders`, order(), p),
+  'GET /quotes': (p) => http.get(`${base}/quotes?customer=${1 + random(load.customers)}`, p),
+  'GET /summary': (p) => http.get(`${base}/summary?customer=${1 + random(load.customers)}`, p),
   'POST /events': (p) => http.post(`${base}/events`, events, p),
 };
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -116,6 +117,10 @@ func StandardLoad() Load {
 		"POST /events":       6,
 	}}
 }
+
+// Sound says that nothing was planted: what happens in it is what the others
+// are compared with.
+func (s Scenario) Sound() bool { return s.Expect == nil && reflect.ValueOf(s.Fault).IsZero() }
 
 func (s Scenario) validate() error {
 	if strings.TrimSpace(s.Description) == "" {

@@ -28,6 +28,17 @@ type Cause struct {
 	Rule    string  `json:"rule"`
 	Subject Subject `json:"subject"`
 	Explain []int   `json:"explains"` // ranks of the causes that this one explains
+	Impact  *Impact `json:"impact"`   // nil: not measured
+}
+
+// Impact is what a report says fixing a cause would buy, in s.
+type Impact struct {
+	Service   string  `json:"service"`
+	Operation string  `json:"operation"`
+	Now       float64 `json:"now_s"`
+	Then      float64 `json:"then_s"`
+	Low       float64 `json:"low_s"` // of the saving
+	High      float64 `json:"high_s"`
 }
 
 // Subject of a cause.

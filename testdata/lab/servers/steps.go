@@ -133,7 +133,7 @@ func (l *lab) startShop(context.Context) error {
 		if err != nil {
 			return err
 		}
-		group, err := l.group(service)
+		group, err := l.shopGroup(service)
 		if err != nil {
 			return err
 		}
@@ -147,6 +147,14 @@ func (l *lab) startShop(context.Context) error {
 	}
 	l.state.Addresses.Gateway = l.peers()["gateway"]
 	return nil
+}
+
+// shopGroup is the group of a service; what is not the shop's runs unseen.
+func (l *lab) shopGroup(service string) (*cgroup, error) {
+	if service == outside {
+		return nil, nil
+	}
+	return l.group(service)
 }
 
 func (l *lab) startPrometheus(context.Context) error {

@@ -23,6 +23,8 @@ func newGateway(p settings.Process, t *telemetry) (routes, func(), error) {
 		"GET /orders":        orders,
 		"POST /orders":       orders,
 		"POST /events":       orders,
+		"GET /quotes":        orders,
+		"GET /summary":       orders,
 	}, func() {}, nil
 }
 

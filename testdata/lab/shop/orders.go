@@ -18,7 +18,10 @@ import (
 // orders takes orders, lists them, and ingests events about them.
 type orders struct {
 	db       *pgxpool.Pool
+	client   *http.Client
 	payments *paymentClient
+	partner  string // base URL
+	widgets  [][]figure
 	choices  settings.Choices
 }
 
@@ -49,12 +52,16 @@ func newOrders(ctx context.Context, p settings.Process, t *telemetry) (routes, f
 	if err != nil {
 		return nil, nil, err
 	}
+	client := t.client()
 	o := &orders{
 		db:       db,
-		payments: &paymentClient{client: t.client(), base: p.Peers["payments"]},
+		client:   client,
+		payments: &paymentClient{client: client, base: p.Peers["payments"], attempts: p.Choices.PayAttempts, patience: p.Choices.Patience},
+		partner:  p.Peers["partner"],
+		widgets:  widgetsOf(p.Choices.Figures),
 		choices:  p.Choices,
 	}
-	return routes{"GET /orders": o.list, "POST /orders": o.place, "POST /events": o.ingest}, db.Close, nil
+	return routes{"GET /orders": o.list, "POST /orders": o.place, "POST /events": o.ingest, "GET /quotes": o.quotes, "GET /summary": o.summary}, db.Close, nil
 }
 
 // list answers with a customer's last orders and their items.
@@ -138,7 +145,12 @@ func (o *orders) place(w http.ResponseWriter, r *http.Request) {
 		if err := insertOrder(r.Context(), tx, request, &placed); err != nil {
 			return err
 		}
-		if err := o.payments.pay(r.Context(), payment{Order: placed.ID, Card: request.Card, Cents: placed.Cents}); err != nil {
+		err := o.payments.pay(r.Context(), payment{Order: placed.ID, Card: request.Card, Cents: placed.Cents})
+		if errors.Is(err, errUnpaid) {
+			placed.Status = "unpaid" // the invoice follows by mail
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		return settle(r.Context(), tx, placed.ID)

@@ -18,8 +18,10 @@ import (
 
 // payments charges cards and keeps a record.
 type payments struct {
-	db     *pgxpool.Pool
-	tracer trace.Tracer
+	db      *pgxpool.Pool
+	tracer  trace.Tracer
+	client  *http.Client
+	partner string // base URL; "": a card takes its time and nobody is asked
 }
 
 // payment is the body of POST /payments.
@@ -38,7 +40,10 @@ func newPayments(ctx context.Context, p settings.Process, t *telemetry) (routes,
 	if err != nil {
 		return nil, nil, err
 	}
-	service := &payments{db: db, tracer: t.tracers.Tracer("payments")}
+	service := &payments{db: db, tracer: t.tracers.Tracer("payments"), client: t.client()}
+	if p.Choices.Authorizing == settings.AuthorizedByPartner {
+		service.partner = p.Peers["partner"]
+	}
 	return routes{"POST /payments": service.charge}, db.Close, nil
 }
 
@@ -48,51 +53,82 @@ func (p *payments) charge(w http.ResponseWriter, r *http.Request) {
 		fail(w, badRequest{fmt.Errorf("decode payment: %w", err)})
 		return
 	}
-	if err := p.authorize(r.Context()); err != nil {
+	// A payment that was begun is finished, whoever waits for it.
+	ctx := context.WithoutCancel(r.Context())
+	if err := p.authorize(ctx); err != nil {
 		fail(w, err)
 		return
 	}
-	_, err := p.db.Exec(r.Context(), "INSERT INTO payments (order_id, cents) VALUES ($1, $2)", charge.Order, charge.Cents)
+	_, err := p.db.Exec(ctx, "INSERT INTO payments (order_id, cents) VALUES ($1, $2)", charge.Order, charge.Cents)
 	answer(w, map[string]string{"status": "authorized"}, err)
 }
 
-// authorize waits for the card network.
+// authorize asks the card network, or waits for as long as one would take.
 func (p *payments) authorize(ctx context.Context) error {
+	if p.partner != "" {
+		return post(ctx, p.client, p.partner+"/authorize", nil)
+	}
 	ctx, span := p.tracer.Start(ctx, "authorize card", trace.WithSpanKind(trace.SpanKindClient))
 	defer span.End()
-	select {
-	case <-time.After(authorizationTime):
-		return nil
-	case <-ctx.Done():
+	if !pause(ctx, authorizationTime) {
 		return ctx.Err()
 	}
+	return nil
 }
 
 // paymentClient calls the payments service.
 type paymentClient struct {
-	client *http.Client
-	base   string
+	client   *http.Client
+	base     string
+	attempts int           // as long as payments fails, without a pause between them
+	patience time.Duration // for each attempt; 0: as long as it takes
 }
+
+// errUnpaid says that the payment was not waited for.
+var errUnpaid = errors.New("payments did not answer in time")
 
 func (c *paymentClient) pay(ctx context.Context, p payment) error {
 	body, err := json.Marshal(p)
 	if err != nil {
 		return fmt.Errorf("encode payment: %w", err)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+"/payments", bytes.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("create payment request: %w", err)
+	for attempt := 1; ; attempt++ {
+		err := c.once(ctx, body)
+		if !errors.As(err, &statusError{}) || attempt == c.attempts {
+			return err
+		}
 	}
-	response, err := c.client.Do(request)
+}
+
+func (c *paymentClient) once(ctx context.Context, body []byte) error {
+	if c.patience == 0 {
+		return post(ctx, c.client, c.base+"/payments", body)
+	}
+	limited, cancel := context.WithTimeout(ctx, c.patience)
+	defer cancel()
+	err := post(limited, c.client, c.base+"/payments", body)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return errUnpaid
+	}
+	return err
+}
+
+// post sends a body, and fails unless the answer is a 200.
+func post(ctx context.Context, client *http.Client, url string, body []byte) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("pay: %w", err)
+		return fmt.Errorf("create request: %w", err)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
 	}
 	defer response.Body.Close()
 	if _, err := io.Copy(io.Discard, response.Body); err != nil { // an unread body costs the connection
-		return fmt.Errorf("read answer of payments: %w", err)
+		return fmt.Errorf("read answer of %s: %w", request.URL.Path, err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return errors.New("pay: payments answered " + response.Status)
+		return statusError{request.URL.Path, response.StatusCode}
 	}
 	return nil
 }

@@ -22,6 +22,9 @@ type routes map[string]http.HandlerFunc
 
 // Run serves one service of the shop until the context ends.
 func Run(ctx context.Context, p settings.Process) error {
+	if p.Service == "partner" {
+		return runPartner(ctx, p)
+	}
 	t, err := newTelemetry(ctx, p)
 	if err != nil {
 		return fmt.Errorf("set up telemetry of %s: %w", p.Service, err)

@@ -5,14 +5,16 @@
 package settings
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
+	"time"
 )
 
 // Process is the configuration of one process of the shop.
 type Process struct {
-	Service  string            `json:"service"`            // gateway, catalog, orders or payments
+	Service  string            `json:"service"`            // gateway, catalog, orders, payments or partner
 	Listen   string            `json:"listen"`             // host:port
 	Postgres string            `json:"postgres,omitempty"` // DSN
 	Redis    string            `json:"redis,omitempty"`    // host:port
@@ -28,14 +30,39 @@ type Choices struct {
 	ItemLoading string `json:"item_loading,omitempty" yaml:"item_loading"` // join: one statement; each: one a row
 	CacheKey    string `json:"cache_key,omitempty" yaml:"cache_key"`       // stable; request: unique to the request
 	Writers     int    `json:"writers,omitempty" yaml:"writers"`           // sessions that store one delivery of events side by side
+
+	Authorizing string        `json:"authorizing,omitempty" yaml:"authorizing"` // inside: a card takes its time; partner: the partner is asked
+	Figures     string        `json:"figures,omitempty" yaml:"figures"`         // together: two statements a summary; each: one a figure
+	Partner     Habits        `json:"partner,omitzero" yaml:"habits"`           // of the partner alone
+	Patience    time.Duration `json:"patience,omitempty" yaml:"patience"`       // for a payment; then the order is accepted unpaid
+	PayAttempts int           `json:"pay_attempts,omitempty" yaml:"pay_attempts"`
+	Quoting     string        `json:"quoting,omitempty" yaml:"quoting"` // at-once: carriers are asked side by side; in-turn: one after another
 }
 
-// Ways of loading the items of a list of orders, and of keying the cache.
+// Habits are what a partner does besides answering. The zero value is a
+// reliable one.
+type Habits struct {
+	Hangs      float64       `json:"hangs,omitempty" yaml:"hangs"`         // share of the calls that take HangTime instead of their usual time, 0..1
+	HangTime   time.Duration `json:"hang_time,omitempty" yaml:"hang_time"` //
+	Refuses    float64       `json:"refuses,omitempty" yaml:"refuses"`     // share of the calls answered with 503, 0..1
+	StallEvery time.Duration `json:"stall_every,omitempty" yaml:"stall_every"`
+	StallTime  time.Duration `json:"stall_time,omitempty" yaml:"stall_time"` // at the begin of every StallEvery, in which nobody is answered
+}
+
+// Ways of loading the items of a list of orders, of keying the cache, and of
+// asking others.
 const (
 	ItemsJoined  = "join"
 	ItemsEach    = "each"
 	KeyStable    = "stable"
 	KeyOfRequest = "request"
+
+	AuthorizedInside    = "inside"
+	AuthorizedByPartner = "partner"
+	FiguresTogether     = "together"
+	FiguresEach         = "each"
+	QuotesAtOnce        = "at-once"
+	QuotesInTurn        = "in-turn"
 )
 
 // Sound fills what is unset with the sound choice.
@@ -52,6 +79,14 @@ func (c Choices) Sound() Choices {
 	if c.Writers == 0 {
 		c.Writers = 1
 	}
+	return c.soundCalls()
+}
+
+func (c Choices) soundCalls() Choices {
+	c.Authorizing = cmp.Or(c.Authorizing, AuthorizedInside)
+	c.Figures = cmp.Or(c.Figures, FiguresTogether)
+	c.PayAttempts = cmp.Or(c.PayAttempts, 1)
+	c.Quoting = cmp.Or(c.Quoting, QuotesAtOnce)
 	return c
 }
 
@@ -67,6 +102,34 @@ func (c Choices) Validate() error {
 		return fmt.Errorf("item_loading %q is neither %s nor %s", c.ItemLoading, ItemsJoined, ItemsEach)
 	case c.CacheKey != KeyStable && c.CacheKey != KeyOfRequest:
 		return fmt.Errorf("cache_key %q is neither %s nor %s", c.CacheKey, KeyStable, KeyOfRequest)
+	}
+	return c.validateCalls()
+}
+
+func (c Choices) validateCalls() error {
+	switch {
+	case c.Authorizing != AuthorizedInside && c.Authorizing != AuthorizedByPartner:
+		return fmt.Errorf("authorizing %q is neither %s nor %s", c.Authorizing, AuthorizedInside, AuthorizedByPartner)
+	case c.Figures != FiguresTogether && c.Figures != FiguresEach:
+		return fmt.Errorf("figures %q is neither %s nor %s", c.Figures, FiguresTogether, FiguresEach)
+	case c.Patience < 0:
+		return fmt.Errorf("patience %s is negative", c.Patience)
+	case c.PayAttempts < 1:
+		return fmt.Errorf("pay_attempts %d is not positive", c.PayAttempts)
+	case c.Quoting != QuotesAtOnce && c.Quoting != QuotesInTurn:
+		return fmt.Errorf("quoting %q is neither %s nor %s", c.Quoting, QuotesAtOnce, QuotesInTurn)
+	}
+	return c.Partner.validate()
+}
+
+func (h Habits) validate() error {
+	switch {
+	case h.Hangs < 0 || h.Hangs > 1 || h.Hangs > 0 && h.HangTime <= 0:
+		return fmt.Errorf("hangs %g for %s is no share of the calls for a time", h.Hangs, h.HangTime)
+	case h.Refuses < 0 || h.Refuses > 1:
+		return fmt.Errorf("refuses %g is no share of the calls", h.Refuses)
+	case h.StallTime < 0 || h.StallTime > h.StallEvery:
+		return fmt.Errorf("stall_time %s is longer than stall_every %s", h.StallTime, h.StallEvery)
 	}
 	return nil
 }
