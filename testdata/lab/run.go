@@ -193,7 +193,8 @@ func (a *app) loadAndAsk(ctx context.Context, s scenario.Scenario, state *server
 	}
 	a.progress("load")
 	began, command := time.Now(), a.command(ctx, state, programs["k6"], out, plan)
-	if err := command.Run(); err != nil {
+	end := load.Beside(ctx, state.Addresses.Owner, s.Fault.Sessions)
+	if err := errors.Join(command.Run(), end()); err != nil {
 		return line{}, fmt.Errorf("load: %w", err)
 	}
 	l := line{scenario: s}
@@ -239,6 +240,9 @@ func (a *app) command(ctx context.Context, state *servers.State, k6, out string,
 			args = append(args, "--otlp-listen", hostOf(at.OTLP))
 		} else {
 			args = append(args, "--traces", at.Traces)
+		}
+		if at.PgBouncer != "" {
+			args = append(args, "--pgbouncer", at.PgBouncer)
 		}
 		args = append(append(args, "--", k6), plan.Args...)
 	}

@@ -29,12 +29,16 @@ type Scenario struct {
 	MustHurt    *Hurting `yaml:"must_hurt"`
 }
 
-// Fault is what is made wrong: choices of the shop, its database, or its CPU.
+// Fault is what is made wrong: choices of the shop, its database, what stands
+// before it or works beside, or its CPU and disk.
 type Fault struct {
-	Shop     map[string]settings.Choices `yaml:"shop"`     // by service
-	SQL      []string                    `yaml:"sql"`      // run after the seed
-	Postgres map[string]string           `yaml:"postgres"` // server settings
-	Quota    map[string]float64          `yaml:"quota"`    // cores, by service
+	Disk      map[string]int              `yaml:"disk"`      // writes/s, by service
+	PgBouncer map[string]int              `yaml:"pgbouncer"` // server connections, by service: those go through PgBouncer
+	Postgres  map[string]string           `yaml:"postgres"`  // server settings
+	Quota     map[string]float64          `yaml:"quota"`     // cores, by service
+	SQL       []string                    `yaml:"sql"`       // run after the seed
+	Sessions  []Session                   `yaml:"sessions"`  // of others, beside the load
+	Shop      map[string]settings.Choices `yaml:"shop"`      // by service
 }
 
 // Load is an open model: requests arrive at a rate whether or not earlier ones
@@ -136,10 +140,33 @@ func (s Scenario) validate() error {
 			return fmt.Errorf("quota of %s is not positive", service)
 		}
 	}
+	if err := s.Fault.validateDatabase(); err != nil {
+		return err
+	}
 	if s.Load.Ramp < 0 || s.Load.Plateau <= 0 {
 		return errors.New("its load has no plateau")
 	}
 	return s.validateExpectation()
+}
+
+// validateDatabase checks what is done to and around the database.
+func (f Fault) validateDatabase() error {
+	for service, rate := range f.Disk {
+		if service != "postgres" || rate <= 0 {
+			return fmt.Errorf("disk of %s: only that of postgres can be limited, to a positive rate", service)
+		}
+	}
+	for service, size := range f.PgBouncer {
+		if size <= 0 {
+			return fmt.Errorf("pool of %s in pgbouncer is not positive", service)
+		}
+	}
+	for _, session := range f.Sessions {
+		if err := session.validate(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s Scenario) validateExpectation() error {

@@ -41,6 +41,7 @@ type database struct {
 	bin, data string
 	port      int
 	owner     *syscall.Credential // the server refuses to run as root
+	group     *cgroup             // nil where none can be made
 }
 
 func newDatabase(bin, dir string) (*database, error) {
@@ -104,9 +105,9 @@ func (d *database) create(ctx context.Context, fault map[string]string) error {
 }
 
 // command starts the server; SIGINT is its fast shutdown.
-func (d *database) command(group *cgroup) command {
+func (d *database) command() command {
 	return command{name: "postgres", path: filepath.Join(d.bin, "postgres"), args: []string{"-D", d.data},
-		dir: d.data, user: d.owner, stop: syscall.SIGINT, cgroup: group}
+		dir: d.data, user: d.owner, stop: syscall.SIGINT, cgroup: d.group}
 }
 
 func (d *database) dsn(role, name string) string {

@@ -39,15 +39,17 @@ func (l *lab) startPostgres(ctx context.Context) error {
 	if err := db.create(ctx, l.Scenario.Fault.Postgres); err != nil {
 		return err
 	}
-	group, err := l.group("postgres")
+	if db.group, err = l.group("postgres"); err != nil {
+		return err
+	}
+	if err := l.withDisk("postgres", db.group); err != nil {
+		return err
+	}
+	p, err := l.start(db.command())
 	if err != nil {
 		return err
 	}
-	p, err := l.start(db.command(group))
-	if err != nil {
-		return err
-	}
-	l.state.Addresses.Postgres = db.dsn("culprit", "shop")
+	l.state.Addresses.Postgres, l.state.Addresses.Owner = db.dsn("culprit", "shop"), db.dsn("shop", "shop")
 	return waitFor(ctx, p, db.port, l.logOf(p), db.ready)
 }
 

@@ -44,6 +44,7 @@ type lab struct {
 	ports   map[string]int
 	pending []func(context.Context) error // waits for what was started without waiting
 	db      *database
+	pooler  *pooler // nil: the services reach the server themselves
 }
 
 // Up brings a lab up and returns when all of it answers. If it cannot, nothing
@@ -94,6 +95,8 @@ func (l *lab) up(ctx context.Context) error {
 		{"start postgres", l.startPostgres},
 		{"start redis", l.startRedis},
 		{"seed postgres", l.seed},
+		{"limit the disk", l.limitDisk},
+		{"start the pooler", l.startPooler},
 		{"start exporters", l.startExporters},
 		{"start the shop", l.startShop},
 		{"start prometheus", l.startPrometheus},
@@ -203,8 +206,12 @@ func (l *lab) port(name string) (int, error) {
 
 // shopProcess is the configuration of one service under the scenario's fault.
 func (l *lab) shopProcess(service string, port int) settings.Process {
+	dsn := l.db.dsn("shop", "shop")
+	if l.pooler != nil && l.pooler.pools[service] > 0 {
+		dsn = l.pooler.dsn(service)
+	}
 	return settings.Process{
-		Service: service, Listen: address(port), Postgres: l.db.dsn("shop", "shop"),
+		Service: service, Listen: address(port), Postgres: dsn,
 		Redis: l.state.Addresses.Redis, OTLP: l.state.Addresses.OTLP, Peers: l.peers(),
 		Choices: l.Scenario.Fault.Shop[service],
 	}

@@ -26,6 +26,9 @@ func openPool(ctx context.Context, p settings.Process, t *telemetry) (*pgxpool.P
 	}
 	config.MaxConns = int32(p.Choices.PoolSize)
 	config.MinConns = min(4, config.MaxConns)
+	if p.Choices.ConnLife > 0 {
+		config.MaxConnLifetime = p.Choices.ConnLife
+	}
 	config.ConnConfig.RuntimeParams["application_name"] = p.Service
 	config.ConnConfig.Tracer = otelpgx.NewTracer(otelpgx.WithTracerProvider(t.tracers))
 	pool, err := pgxpool.NewWithConfig(ctx, config)
