@@ -129,36 +129,6 @@ func (l *lab) startExporters(context.Context) error {
 	return nil
 }
 
-func (l *lab) startShop(context.Context) error {
-	for _, service := range shopServices {
-		port, err := l.port(service)
-		if err != nil {
-			return err
-		}
-		group, err := l.shopGroup(service)
-		if err != nil {
-			return err
-		}
-		c, err := shopCommand(l.shopBinary(), l.Dir, l.shopProcess(service, port), group)
-		if err != nil {
-			return err
-		}
-		if err := l.startHTTP(c, port, "/healthz"); err != nil {
-			return err
-		}
-	}
-	l.state.Addresses.Gateway = l.peers()["gateway"]
-	return nil
-}
-
-// shopGroup is the group of a service; what is not the shop's runs unseen.
-func (l *lab) shopGroup(service string) (*cgroup, error) {
-	if service == outside {
-		return nil, nil
-	}
-	return l.group(service)
-}
-
 func (l *lab) startPrometheus(context.Context) error {
 	port, err := freePort()
 	if err != nil {

@@ -13,6 +13,9 @@ import (
 	"time"
 )
 
+// PaymentsQueue is the list of Redis that holds payments to be made.
+const PaymentsQueue = "payments"
+
 // Process is the configuration of one process of the shop.
 type Process struct {
 	Service  string            `json:"service"`            // gateway, catalog, orders, payments, partner or recommender
@@ -20,8 +23,28 @@ type Process struct {
 	Postgres string            `json:"postgres,omitempty"` // DSN
 	Redis    string            `json:"redis,omitempty"`    // host:port
 	OTLP     string            `json:"otlp"`               // base URL of an OTLP/HTTP receiver
-	Peers    map[string]string `json:"peers,omitempty"`    // service to base URL
+	Peers    map[string]string `json:"peers,omitempty"`    // process to base URL: SERVICE, SERVICE-2, ...
 	Choices  Choices           `json:"choices"`
+}
+
+// Replicas are the base URLs of all processes of a service.
+func (p Process) Replicas(service string) []string {
+	var all []string
+	for n := 1; ; n++ {
+		base, found := p.Peers[ReplicaName(service, n)]
+		if !found {
+			return all
+		}
+		all = append(all, base)
+	}
+}
+
+// ReplicaName is that of the n-th process of a service, from 1.
+func ReplicaName(service string, n int) string {
+	if n == 1 {
+		return service
+	}
+	return fmt.Sprintf("%s-%d", service, n)
 }
 
 // Choices are the design decisions that a scenario can turn into a fault. The
