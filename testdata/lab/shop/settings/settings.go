@@ -68,10 +68,8 @@ type Choices struct {
 	PoolSize    int           `json:"pool_size,omitempty" yaml:"pool_size"`       // connections of the pgx pool
 	Quoting     string        `json:"quoting,omitempty" yaml:"quoting"`           // at-once: carriers are asked side by side; in-turn: one after another
 	Ranking     string        `json:"ranking,omitempty" yaml:"ranking"`           // pass: the nearest by one pass over all; passes: by one pass each; sort: by sorting all
-	Rest        time.Duration `json:"rest,omitempty" yaml:"rest"`                 // of a batch, between two times of work
 	SalesTotals int           `json:"sales_totals,omitempty" yaml:"sales_totals"` // rows of sales_totals that orders add themselves to, first of all; 0: no totals
 	Threads     int           `json:"threads,omitempty" yaml:"threads"`           // of a batch
-	Work        time.Duration `json:"work,omitempty" yaml:"work"`                 // of a batch, at a time
 	Writers     int           `json:"writers,omitempty" yaml:"writers"`           // sessions that store one delivery of events side by side
 }
 
@@ -132,7 +130,6 @@ func (c Choices) soundCalls() Choices {
 	c.Paying = cmp.Or(c.Paying, PayByCall)
 	c.Ranking = cmp.Or(c.Ranking, RankByPass)
 	c.Threads = cmp.Or(c.Threads, 1)
-	c.Work = cmp.Or(c.Work, time.Second)
 	return c
 }
 
@@ -182,8 +179,8 @@ func (c Choices) validateWork() error {
 		return fmt.Errorf("consumers %d is not positive", c.Consumers)
 	case c.PayRate < 0:
 		return fmt.Errorf("pay_rate %g is negative", c.PayRate)
-	case c.Threads < 1 || c.Work <= 0 || c.Rest < 0:
-		return fmt.Errorf("a batch of %d threads that works for %s and rests for %s is none", c.Threads, c.Work, c.Rest)
+	case c.Threads < 1:
+		return fmt.Errorf("threads %d is not positive", c.Threads)
 	case c.Ranking != RankByPass && c.Ranking != RankByPasses && c.Ranking != RankBySort:
 		return fmt.Errorf("ranking %q is none of %s, %s and %s", c.Ranking, RankByPass, RankByPasses, RankBySort)
 	}
