@@ -193,8 +193,9 @@ func (a *app) loadAndAsk(ctx context.Context, s scenario.Scenario, state *server
 	}
 	a.progress("load")
 	began, command := time.Now(), a.command(ctx, state, programs["k6"], out, plan)
-	end := load.Beside(ctx, state.Addresses.Owner, s.Fault.Sessions)
-	if err := errors.Join(command.Run(), end()); err != nil {
+	endSessions := load.Beside(ctx, state.Addresses.Owner, s.Fault.Sessions)
+	endJobs := load.Schedule(ctx, state.Addresses.Batch, s.Fault.Jobs)
+	if err := errors.Join(command.Run(), endSessions(), endJobs()); err != nil {
 		return line{}, fmt.Errorf("load: %w", err)
 	}
 	l := line{scenario: s}
@@ -222,7 +223,7 @@ func (a *app) judge(l *line, s scenario.Scenario, out string) error {
 		return err
 	}
 	l.asked, l.status, l.verdict = true, report.Verdict.Status, score.Judge(s, report)
-	l.right = l.verdict.Right(s, report)
+	l.right, l.gain = l.verdict.Right(s, report), score.GainOf(l.verdict, report, l.healthy.Felt.P95Of)
 	if !a.options.record {
 		return nil
 	}

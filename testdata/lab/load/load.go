@@ -64,13 +64,14 @@ type shape struct {
 	Ramp       float64            `json:"ramp_s"`
 	Plateau    float64            `json:"plateau_s"`
 	Rates      map[string]float64 `json:"rates"`
+	Users      int                `json:"users"` // for each route; 0: as many as it takes
 	Categories int                `json:"categories"`
 	Customers  int                `json:"customers"`
 	Products   []int              `json:"products"`
 }
 
 func shapeOf(l scenario.Load) shape {
-	s := shape{Ramp: l.Ramp.Seconds(), Plateau: l.Plateau.Seconds(), Rates: l.Rates, Categories: categories, Customers: customers}
+	s := shape{Ramp: l.Ramp.Seconds(), Plateau: l.Plateau.Seconds(), Rates: l.Rates, Users: l.Users, Categories: categories, Customers: customers}
 	for n := range hotProducts {
 		s.Products = append(s.Products, hotProduct(n))
 	}
@@ -143,19 +144,19 @@ func Warm(ctx context.Context, base string) error {
 func visit(ctx context.Context, client *http.Client, method, url, body string) error {
 	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("warm up: %w", err)
+		return fmt.Errorf("visit: %w", err)
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("warm up: %w", err)
+		return fmt.Errorf("visit: %w", err)
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil {
-		return fmt.Errorf("warm up: %w", err)
+		return fmt.Errorf("visit: %w", err)
 	}
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("warm up: %s %s: %s: %.200s", method, request.URL.Path, response.Status, text)
+	if response.StatusCode/100 != 2 {
+		return fmt.Errorf("visit: %s %s: %s: %.200s", method, request.URL.Path, response.Status, text)
 	}
 	return nil
 }

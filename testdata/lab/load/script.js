@@ -20,8 +20,11 @@ const events = JSON.stringify(Array.from({ length: eventsPerDelivery }, (_, i) =
 const routes = {
   'GET /products/{id}': (p) => http.get(`${base}/products/${load.products[random(load.products.length)]}`, p),
   'GET /products': (p) => http.get(`${base}/products?category=${1 + random(load.categories)}`, p),
+  'GET /products/best': (p) => http.get(`${base}/products/best`, p),
   'GET /orders': (p) => http.get(`${base}/orders?customer=${1 + random(load.customers)}`, p),
   'POST /orders': (p) => http.post(`${base}/orders`, order(), p),
+  'GET /quotes': (p) => http.get(`${base}/quotes?customer=${1 + random(load.customers)}`, p),
+  'GET /summary': (p) => http.get(`${base}/summary?customer=${1 + random(load.customers)}`, p),
   'POST /events': (p) => http.post(`${base}/events`, events, p),
 };
 
@@ -43,8 +46,8 @@ export const options = {
     executor: 'ramping-arrival-rate',
     startRate: Math.max(1, Math.round(rate / 10)),
     timeUnit: '1s',
-    preAllocatedVUs: Math.ceil(rate) * 2 + 5,
-    maxVUs: Math.ceil(rate) * 10 + 50,
+    preAllocatedVUs: load.users || Math.ceil(rate) * 2 + 5,
+    maxVUs: load.users || Math.ceil(rate) * 10 + 50,
     stages: [{ duration: `${load.ramp_s}s`, target: rate }, { duration: `${load.plateau_s}s`, target: rate }],
     gracefulStop: '10s',
     env: { ROUTE: route },

@@ -28,6 +28,17 @@ type Cause struct {
 	Rule    string  `json:"rule"`
 	Subject Subject `json:"subject"`
 	Explain []int   `json:"explains"` // ranks of the causes that this one explains
+	Impact  *Impact `json:"impact"`   // nil: not measured
+}
+
+// Impact is what a report says fixing a cause would buy, in s.
+type Impact struct {
+	Service   string  `json:"service"`
+	Operation string  `json:"operation"`
+	Now       float64 `json:"now_s"`
+	Then      float64 `json:"then_s"`
+	Low       float64 `json:"low_s"` // of the saving
+	High      float64 `json:"high_s"`
 }
 
 // Subject of a cause.
@@ -82,8 +93,12 @@ func Judge(s scenario.Scenario, r Report) Verdict {
 }
 
 // Right says whether the diagnosis is as it should be: the planted cause first,
-// or, where nothing was planted, no cause and a verdict that says so.
+// or, where nothing was planted, no cause and a verdict that says so, or says
+// why the run is of no use.
 func (v Verdict) Right(s scenario.Scenario, r Report) bool {
+	if s.Flaw != "" {
+		return len(r.Causes) == 0 && r.Verdict.Status == "run-unusable" && strings.Contains(r.Verdict.Headline, s.Flaw)
+	}
 	if s.Expect == nil {
 		return len(r.Causes) == 0 && r.Verdict.Status == "no-problem"
 	}

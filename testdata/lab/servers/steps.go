@@ -129,28 +129,6 @@ func (l *lab) startExporters(context.Context) error {
 	return nil
 }
 
-func (l *lab) startShop(context.Context) error {
-	for _, service := range shopServices {
-		port, err := l.port(service)
-		if err != nil {
-			return err
-		}
-		group, err := l.group(service)
-		if err != nil {
-			return err
-		}
-		c, err := shopCommand(l.shopBinary(), l.Dir, l.shopProcess(service, port), group)
-		if err != nil {
-			return err
-		}
-		if err := l.startHTTP(c, port, "/healthz"); err != nil {
-			return err
-		}
-	}
-	l.state.Addresses.Gateway = l.peers()["gateway"]
-	return nil
-}
-
 func (l *lab) startPrometheus(context.Context) error {
 	port, err := freePort()
 	if err != nil {

@@ -18,7 +18,6 @@ import (
 
 	"github.com/culprit-rca/culprit/testdata/lab/means"
 	"github.com/culprit-rca/culprit/testdata/lab/scenario"
-	"github.com/culprit-rca/culprit/testdata/lab/shop/settings"
 )
 
 // Options say what lab to bring up.
@@ -44,7 +43,8 @@ type lab struct {
 	ports   map[string]int
 	pending []func(context.Context) error // waits for what was started without waiting
 	db      *database
-	pooler  *pooler // nil: the services reach the server themselves
+	proxies map[string]int // ports of what stands before a service
+	pooler  *pooler        // nil: the services reach the server themselves
 }
 
 // Up brings a lab up and returns when all of it answers. If it cannot, nothing
@@ -72,7 +72,7 @@ func newLab(o Options) (*lab, error) {
 		return nil, fmt.Errorf("create folder of the lab: %w", err)
 	}
 	o.Dir = dir
-	l := &lab{Options: o, groups: kernelGroups, ports: map[string]int{}}
+	l := &lab{Options: o, groups: kernelGroups, ports: map[string]int{}, proxies: map[string]int{}}
 	l.state = &State{ID: "culprit-lab-" + strings.ToLower(rand.Text()[:8]), Dir: dir, Scenario: o.Scenario.Name}
 	return l, errors.Join(l.state.save(), os.Mkdir(l.logs(), 0o755))
 }
@@ -161,7 +161,7 @@ func (l *lab) group(service string) (*cgroup, error) {
 
 // start starts a server and writes it down.
 func (l *lab) start(c command) (Process, error) {
-	if c.cgroup == nil {
+	if c.cgroup == nil && !c.outside {
 		c.cgroup = l.watch
 	}
 	p, err := c.start(l.logs())
@@ -202,27 +202,4 @@ func (l *lab) port(name string) (int, error) {
 	port, err := freePort()
 	l.ports[name] = port
 	return port, err
-}
-
-// shopProcess is the configuration of one service under the scenario's fault.
-func (l *lab) shopProcess(service string, port int) settings.Process {
-	dsn := l.db.dsn("shop", "shop")
-	if l.pooler != nil && l.pooler.pools[service] > 0 {
-		dsn = l.pooler.dsn(service)
-	}
-	return settings.Process{
-		Service: service, Listen: address(port), Postgres: dsn,
-		Redis: l.state.Addresses.Redis, OTLP: l.state.Addresses.OTLP, Peers: l.peers(),
-		Choices: l.Scenario.Fault.Shop[service],
-	}
-}
-
-func (l *lab) peers() map[string]string {
-	peers := map[string]string{}
-	for _, service := range shopServices {
-		if port := l.ports[service]; port != 0 {
-			peers[service] = "http://" + address(port)
-		}
-	}
-	return peers
 }

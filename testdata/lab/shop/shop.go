@@ -22,6 +22,12 @@ type routes map[string]http.HandlerFunc
 
 // Run serves one service of the shop until the context ends.
 func Run(ctx context.Context, p settings.Process) error {
+	switch p.Service {
+	case "partner":
+		return runPartner(ctx, p)
+	case "recommender":
+		return runRecommender(ctx, p)
+	}
 	t, err := newTelemetry(ctx, p)
 	if err != nil {
 		return fmt.Errorf("set up telemetry of %s: %w", p.Service, err)
