@@ -26,6 +26,7 @@ type Scenario struct {
 	Load        Load     `yaml:"load"`
 	Expect      *Cause   `yaml:"expect"` // nil: nothing is wrong and nothing must be found
 	Also        []Cause  `yaml:"also"`   // true besides, as effects of the planted one
+	Pair        []Cause  `yaml:"pair"`   // planted as well, each a cause of its own
 	MustHurt    *Hurting `yaml:"must_hurt"`
 }
 
@@ -122,6 +123,28 @@ func StandardLoad() Load {
 // are compared with.
 func (s Scenario) Sound() bool { return s.Expect == nil && reflect.ValueOf(s.Fault).IsZero() }
 
+// Renamed is the scenario with every name of what should be found replaced.
+func (s Scenario) Renamed(rename func(string) string) Scenario {
+	if s.Expect != nil {
+		expect := s.Expect.renamed(rename)
+		s.Expect = &expect
+	}
+	s.Also, s.Pair = renamed(s.Also, rename), renamed(s.Pair, rename)
+	return s
+}
+
+func renamed(causes []Cause, rename func(string) string) []Cause {
+	out := slices.Clone(causes)
+	for i, c := range causes {
+		out[i] = c.renamed(rename)
+	}
+	return out
+}
+
+func (c Cause) renamed(rename func(string) string) Cause {
+	return Cause{Rule: c.Rule, Service: rename(c.Service), Operation: rename(c.Operation), Resource: rename(c.Resource)}
+}
+
 func (s Scenario) validate() error {
 	if strings.TrimSpace(s.Description) == "" {
 		return errors.New("it has no description")
@@ -145,6 +168,9 @@ func (s Scenario) validate() error {
 func (s Scenario) validateExpectation() error {
 	if (s.Expect == nil) != (s.MustHurt == nil) {
 		return errors.New("expect and must_hurt belong together")
+	}
+	if s.Expect == nil && len(s.Pair) > 0 {
+		return errors.New("pair belongs to expect")
 	}
 	if s.Expect == nil {
 		return nil

@@ -104,10 +104,10 @@ const outside = "partner"
 var shopServices = [...]string{outside, "payments", "catalog", "orders", "gateway"}
 
 // scrapeTargets are all endpoints of ours by job, sorted by job.
-func scrapeTargets(ports map[string]int) []target {
+func (l *lab) scrapeTargets() []target {
 	intervals := map[string]string{"postgres_exporter": "5s", "node_exporter": "2s", "redis_exporter": "2s"}
 	var targets []target
-	for _, job := range slices.Sorted(maps.Keys(ports)) {
+	for _, job := range slices.Sorted(maps.Keys(l.ports)) {
 		if job == outside {
 			continue
 		}
@@ -115,7 +115,10 @@ func scrapeTargets(ports map[string]int) []target {
 		if interval == "" {
 			interval = "1s"
 		}
-		targets = append(targets, target{Job: job, Address: address(ports[job]), Interval: interval})
+		if l.Scrape > 0 {
+			interval = fmt.Sprintf("%ds", int(l.Scrape.Seconds()))
+		}
+		targets = append(targets, target{Job: l.rename(job), Address: address(l.ports[job]), Interval: interval})
 	}
 	return targets
 }

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/culprit-rca/culprit/testdata/lab/means"
 	"github.com/culprit-rca/culprit/testdata/lab/scenario"
@@ -28,6 +29,8 @@ type Options struct {
 	Programs means.Paths
 	Scenario scenario.Scenario
 	OTLP     string // base URL of an OTLP/HTTP receiver; "": Jaeger is started
+	Sight    settings.Sight
+	Scrape   time.Duration // between scrapes of every target; 0: each has its own
 	Progress func(string)
 }
 
@@ -143,7 +146,7 @@ func (l *lab) group(service string) (*cgroup, error) {
 	if l.parent == nil {
 		return nil, nil
 	}
-	group, err := l.groups.create(filepath.Join(l.state.ID, service))
+	group, err := l.groups.create(filepath.Join(l.state.ID, l.rename(service)))
 	if err != nil {
 		return nil, err
 	}
@@ -206,9 +209,12 @@ func (l *lab) shopProcess(service string, port int) settings.Process {
 	return settings.Process{
 		Service: service, Listen: address(port), Postgres: l.db.dsn("shop", "shop"),
 		Redis: l.state.Addresses.Redis, OTLP: l.state.Addresses.OTLP, Peers: l.peers(),
-		Choices: l.Scenario.Fault.Shop[service],
+		Choices: l.Scenario.Fault.Shop[service], Sight: l.Sight,
 	}
 }
+
+// rename gives the name under which something of the shop is known.
+func (l *lab) rename(text string) string { return l.Sight.Names.Rename(text) }
 
 func (l *lab) peers() map[string]string {
 	peers := map[string]string{}

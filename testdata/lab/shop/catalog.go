@@ -9,14 +9,13 @@ import (
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/culprit-rca/culprit/testdata/lab/shop/settings"
 )
 
 // catalog shows products and lists them, with a cache before the database.
 type catalog struct {
-	db       *pgxpool.Pool
+	db       *database
 	cache    *cache
 	features []features
 	choices  settings.Choices

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/culprit-rca/culprit/testdata/lab/shop/settings"
@@ -18,7 +17,7 @@ import (
 
 // payments charges cards and keeps a record.
 type payments struct {
-	db      *pgxpool.Pool
+	db      *database
 	tracer  trace.Tracer
 	client  *http.Client
 	partner string // base URL; "": a card takes its time and nobody is asked
