@@ -64,3 +64,15 @@ func (h handicap) of(s scenario.Scenario) string {
 func (h handicap) expected(s scenario.Scenario) scenario.Scenario {
 	return s.Renamed(h.sight.Names.Rename)
 }
+
+// sessions of a scenario, under the names that tables have here.
+func (h handicap) sessions(s scenario.Scenario) []scenario.Session {
+	out := slices.Clone(s.Fault.Sessions)
+	for i, session := range out {
+		out[i].SQL = make([]string, len(session.SQL))
+		for k, text := range session.SQL {
+			out[i].SQL[k] = h.sight.Names.Rename(text)
+		}
+	}
+	return out
+}

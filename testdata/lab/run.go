@@ -196,7 +196,8 @@ func (a *app) loadAndAsk(ctx context.Context, s scenario.Scenario, state *server
 	}
 	a.progress("load")
 	began, command := time.Now(), a.command(ctx, state, programs["k6"], out, plan)
-	if err := command.Run(); err != nil {
+	end := load.Beside(ctx, state.Addresses.Owner, a.handicap.sessions(s))
+	if err := errors.Join(command.Run(), end()); err != nil {
 		return line{}, fmt.Errorf("load: %w", err)
 	}
 	l := line{scenario: s, handicap: a.handicap.name}
@@ -267,6 +268,9 @@ func (a *app) sources(state *servers.State) []string {
 		if !a.handicap.hides(source.name) {
 			args = append(args, source.flags...)
 		}
+	}
+	if at.PgBouncer != "" && !a.handicap.hides(postgresSource) {
+		args = append(args, "--pgbouncer", at.PgBouncer)
 	}
 	return args
 }

@@ -113,7 +113,7 @@ func (l line) passed() bool {
 // complete says whether the load was what the scenario asked for: a generator
 // that starts too few requests, or a shop that refuses them, hides latency.
 func (l line) complete() bool {
-	return l.load.Dropped+l.load.Failed <= 0.02*l.load.Requests
+	return l.scenario.Flaw != "" || l.load.Dropped+l.load.Failed <= 0.02*l.load.Requests
 }
 
 func (l line) result() string {

@@ -70,6 +70,7 @@ type shape struct {
 	Ramp       float64            `json:"ramp_s"`
 	Plateau    float64            `json:"plateau_s"`
 	Rates      map[string]float64 `json:"rates"`
+	Users      int                `json:"users"` // for each route; 0: as many as it takes
 	Categories int                `json:"categories"`
 	Customers  int                `json:"customers"`
 	Products   []int              `json:"products"`
@@ -77,7 +78,7 @@ type shape struct {
 }
 
 func shapeOf(l scenario.Load, n names.Names) shape {
-	s := shape{Names: n, Ramp: l.Ramp.Seconds(), Plateau: l.Plateau.Seconds(), Rates: l.Rates, Categories: categories, Customers: customers}
+	s := shape{Names: n, Ramp: l.Ramp.Seconds(), Plateau: l.Plateau.Seconds(), Rates: l.Rates, Users: l.Users, Categories: categories, Customers: customers}
 	for n := range hotProducts {
 		s.Products = append(s.Products, hotProduct(n))
 	}

@@ -20,6 +20,7 @@ const events = JSON.stringify(Array.from({ length: eventsPerDelivery }, (_, i) =
 const routes = {
   'GET /products/{id}': (p) => http.get(at(`/products/${load.products[random(load.products.length)]}`), p),
   'GET /products': (p) => http.get(at(`/products?category=${1 + random(load.categories)}`), p),
+  'GET /products/best': (p) => http.get(at(`/products/best`), p),
   'GET /orders': (p) => http.get(at(`/orders?customer=${1 + random(load.customers)}`), p),
   'POST /orders': (p) => http.post(at(`/orders`), order(), p),
   'GET /quotes': (p) => http.get(at(`/quotes?customer=${1 + random(load.customers)}`), p),
@@ -50,8 +51,8 @@ export const options = {
     executor: 'ramping-arrival-rate',
     startRate: Math.max(1, Math.round(rate / 10)),
     timeUnit: '1s',
-    preAllocatedVUs: Math.ceil(rate) * 2 + 5,
-    maxVUs: Math.ceil(rate) * 10 + 50,
+    preAllocatedVUs: load.users || Math.ceil(rate) * 2 + 5,
+    maxVUs: load.users || Math.ceil(rate) * 10 + 50,
     stages: [{ duration: `${load.ramp_s}s`, target: rate }, { duration: `${load.plateau_s}s`, target: rate }],
     gracefulStop: '10s',
     env: { ROUTE: route },

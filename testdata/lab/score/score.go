@@ -107,8 +107,11 @@ func Judge(s scenario.Scenario, r Report) Verdict {
 
 // Right says whether the diagnosis is as it should be: the planted cause first
 // and what was planted beside it listed, or, where nothing was planted, no
-// cause and a verdict that says so.
+// cause and a verdict that says so, or says why the run is of no use.
 func (v Verdict) Right(s scenario.Scenario, r Report) bool {
+	if s.Flaw != "" {
+		return len(r.Causes) == 0 && r.Verdict.Status == "run-unusable" && strings.Contains(r.Verdict.Headline, s.Flaw)
+	}
 	if s.Expect == nil {
 		return len(r.Causes) == 0 && r.Verdict.Status == "no-problem"
 	}

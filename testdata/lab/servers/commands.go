@@ -50,7 +50,7 @@ func postgresExporterCommand(path string, port int, dsn string) command {
 
 func redisExporterCommand(path string, port, redis int) command {
 	return command{name: "redis_exporter", path: path,
-		args: []string{"-web.listen-address=" + address(port), "-redis.addr=redis://" + address(redis)}}
+		args: []string{"-web.listen-address=" + address(port), "-redis.addr=redis://" + address(redis), "-check-single-keys=" + settings.PaymentsQueue}}
 }
 
 func cadvisorCommand(path string, port int, group string) command {
@@ -74,12 +74,14 @@ func prometheusCommand(path, dir string, port int, targets []target) (command, e
 		"--web.listen-address=" + address(port), "--log.level=warn"}}, nil
 }
 
-func shopCommand(path, dir string, p settings.Process, group *cgroup) (command, error) {
-	file := filepath.Join(dir, p.Service+".json")
+// shopCommand starts one process of the shop. Its name is the service's, or
+// that of one of its replicas.
+func shopCommand(path, dir, name string, p settings.Process, group *cgroup) (command, error) {
+	file := filepath.Join(dir, name+".json")
 	if err := p.Write(file); err != nil {
 		return command{}, err
 	}
-	return command{name: p.Service, path: path, args: []string{"-settings", file}, dir: dir, cgroup: group}, nil
+	return command{name: name, path: path, args: []string{"-settings", file}, dir: dir, cgroup: group}, nil
 }
 
 // render writes a configuration file from its template.
@@ -94,14 +96,6 @@ func render(text, path string, data any) error {
 	}
 	return os.WriteFile(path, out.Bytes(), 0o644)
 }
-
-// outside is the process that is not the shop's own: a company that it calls,
-// which nobody here watches.
-const outside = "partner"
-
-// shopServices in the order in which they are started: callees first, so that
-// each finds its peers.
-var shopServices = [...]string{outside, "payments", "catalog", "orders", "gateway"}
 
 // scrapeTargets are all endpoints of ours by job, sorted by job.
 func (l *lab) scrapeTargets() []target {
@@ -118,7 +112,7 @@ func (l *lab) scrapeTargets() []target {
 		if l.Scrape > 0 {
 			interval = fmt.Sprintf("%ds", int(l.Scrape.Seconds()))
 		}
-		targets = append(targets, target{Job: l.rename(job), Address: address(l.ports[job]), Interval: interval})
+		targets = append(targets, target{Job: l.rename(serviceOf(job)), Address: address(l.ports[job]), Interval: interval})
 	}
 	return targets
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/culprit-rca/culprit/testdata/lab/shop/names"
 	"github.com/culprit-rca/culprit/testdata/lab/shop/schema"
 )
 
@@ -41,15 +42,16 @@ type database struct {
 	bin, data string
 	port      int
 	owner     *syscall.Credential // the server refuses to run as root
-	rename    func(string) string // of roles, databases and tables
+	names     names.Names         // of roles, databases and tables
+	group     *cgroup             // nil where none can be made
 }
 
-func newDatabase(bin, dir string, rename func(string) string) (*database, error) {
+func newDatabase(bin, dir string, called names.Names) (*database, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	d := &database{bin: bin, data: filepath.Join(dir, "postgres"), port: port, rename: rename}
+	d := &database{bin: bin, data: filepath.Join(dir, "postgres"), port: port, names: called}
 	if err := os.Mkdir(d.data, 0o700); err != nil {
 		return nil, fmt.Errorf("create data folder: %w", err)
 	}
@@ -105,13 +107,13 @@ func (d *database) create(ctx context.Context, fault map[string]string) error {
 }
 
 // command starts the server; SIGINT is its fast shutdown.
-func (d *database) command(group *cgroup) command {
+func (d *database) command() command {
 	return command{name: "postgres", path: filepath.Join(d.bin, "postgres"), args: []string{"-D", d.data},
-		dir: d.data, user: d.owner, stop: syscall.SIGINT, cgroup: group}
+		dir: d.data, user: d.owner, stop: syscall.SIGINT, cgroup: d.group}
 }
 
 func (d *database) dsn(role, name string) string {
-	u := url.URL{Scheme: "postgres", User: url.User(d.rename(role)), Host: "127.0.0.1:" + strconv.Itoa(d.port), Path: d.rename(name), RawQuery: "sslmode=disable"}
+	u := url.URL{Scheme: "postgres", User: url.User(d.names.Rename(role)), Host: "127.0.0.1:" + strconv.Itoa(d.port), Path: d.names.Rename(name), RawQuery: "sslmode=disable"}
 	return u.String()
 }
 
@@ -185,7 +187,7 @@ func createExtensions(ctx context.Context, conn *pgx.Conn) error {
 func (d *database) execute(ctx context.Context, conn *pgx.Conn, texts ...string) error {
 	renamed := make([]string, len(texts))
 	for i, text := range texts {
-		renamed[i] = d.rename(text)
+		renamed[i] = d.names.Rename(text)
 	}
 	return execute(ctx, conn, renamed...)
 }

@@ -47,6 +47,8 @@ type lab struct {
 	ports   map[string]int
 	pending []func(context.Context) error // waits for what was started without waiting
 	db      *database
+	proxies map[string]int // ports of what stands before a service
+	pooler  *pooler        // nil: the services reach the server themselves
 }
 
 // Up brings a lab up and returns when all of it answers. If it cannot, nothing
@@ -74,7 +76,7 @@ func newLab(o Options) (*lab, error) {
 		return nil, fmt.Errorf("create folder of the lab: %w", err)
 	}
 	o.Dir = dir
-	l := &lab{Options: o, groups: kernelGroups, ports: map[string]int{}}
+	l := &lab{Options: o, groups: kernelGroups, ports: map[string]int{}, proxies: map[string]int{}}
 	l.state = &State{ID: "culprit-lab-" + strings.ToLower(rand.Text()[:8]), Dir: dir, Scenario: o.Scenario.Name}
 	return l, errors.Join(l.state.save(), os.Mkdir(l.logs(), 0o755))
 }
@@ -97,6 +99,8 @@ func (l *lab) up(ctx context.Context) error {
 		{"start postgres", l.startPostgres},
 		{"start redis", l.startRedis},
 		{"seed postgres", l.seed},
+		{"limit the disk", l.limitDisk},
+		{"start the pooler", l.startPooler},
 		{"start exporters", l.startExporters},
 		{"start the shop", l.startShop},
 		{"start prometheus", l.startPrometheus},
@@ -204,24 +208,5 @@ func (l *lab) port(name string) (int, error) {
 	return port, err
 }
 
-// shopProcess is the configuration of one service under the scenario's fault.
-func (l *lab) shopProcess(service string, port int) settings.Process {
-	return settings.Process{
-		Service: service, Listen: address(port), Postgres: l.db.dsn("shop", "shop"),
-		Redis: l.state.Addresses.Redis, OTLP: l.state.Addresses.OTLP, Peers: l.peers(),
-		Choices: l.Scenario.Fault.Shop[service], Sight: l.Sight,
-	}
-}
-
 // rename gives the name under which something of the shop is known.
 func (l *lab) rename(text string) string { return l.Sight.Names.Rename(text) }
-
-func (l *lab) peers() map[string]string {
-	peers := map[string]string{}
-	for _, service := range shopServices {
-		if port := l.ports[service]; port != 0 {
-			peers[service] = "http://" + address(port)
-		}
-	}
-	return peers
-}

@@ -81,8 +81,9 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // statusError is an answer that is not the one hoped for.
 type statusError struct {
-	from string
-	code int
+	from  string
+	code  int
+	after time.Duration // when to ask again; 0: not said
 }
 
 func (e statusError) Error() string {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -43,7 +44,8 @@ func newPayments(ctx context.Context, p settings.Process, t *telemetry) (routes,
 	if p.Choices.Authorizing == settings.AuthorizedByPartner {
 		service.partner = p.Peers["partner"]
 	}
-	return routes{"POST /payments": service.charge}, db.Close, nil
+	stop := service.startConsumers(ctx, p, t)
+	return routes{"POST /payments": limited(p.Choices.PayRate, service.charge)}, func() { stop(); db.Close() }, nil
 }
 
 func (p *payments) charge(w http.ResponseWriter, r *http.Request) {
@@ -53,13 +55,17 @@ func (p *payments) charge(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// A payment that was begun is finished, whoever waits for it.
-	ctx := context.WithoutCancel(r.Context())
+	err := p.settle(context.WithoutCancel(r.Context()), charge)
+	answer(w, map[string]string{"status": "authorized"}, err)
+}
+
+// settle has the card network authorize a payment, and records it.
+func (p *payments) settle(ctx context.Context, charge payment) error {
 	if err := p.authorize(ctx); err != nil {
-		fail(w, err)
-		return
+		return err
 	}
 	_, err := p.db.Exec(ctx, "INSERT INTO payments (order_id, cents) VALUES ($1, $2)", charge.Order, charge.Cents)
-	answer(w, map[string]string{"status": "authorized"}, err)
+	return err
 }
 
 // authorize asks the card network, or waits for as long as one would take.
@@ -92,12 +98,20 @@ func (c *paymentClient) pay(ctx context.Context, p payment) error {
 		return fmt.Errorf("encode payment: %w", err)
 	}
 	for attempt := 1; ; attempt++ {
+		var refused statusError
 		err := c.once(ctx, body)
-		if !errors.As(err, &statusError{}) || attempt == c.attempts {
+		switch {
+		case !errors.As(err, &refused):
+			return err
+		case refused.after > 0 && attempt < mostRefusals && pause(ctx, refused.after):
+		case attempt >= c.attempts:
 			return err
 		}
 	}
 }
+
+// mostRefusals after which a caller who was told to come again gives up.
+const mostRefusals = 20
 
 func (c *paymentClient) once(ctx context.Context, body []byte) error {
 	if c.patience == 0 {
@@ -127,7 +141,8 @@ func post(ctx context.Context, client *http.Client, url string, body []byte) err
 		return fmt.Errorf("read answer of %s: %w", request.URL.Path, err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return statusError{request.URL.Path, response.StatusCode}
+		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After")) // most say nothing
+		return statusError{request.URL.Path, response.StatusCode, time.Duration(seconds) * time.Second}
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ func (o *orders) quoteOf(ctx context.Context, carrier string) (q quote, err erro
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return q, statusError{carrier, response.StatusCode}
+		return q, statusError{from: carrier, code: response.StatusCode}
 	}
 	if err := json.NewDecoder(response.Body).Decode(&q); err != nil {
 		return q, fmt.Errorf("decode quote of %s: %w", carrier, err)

@@ -50,6 +50,8 @@ func newService(ctx context.Context, p settings.Process, t *telemetry) (routes, 
 		return newOrders(ctx, p, t)
 	case "payments":
 		return newPayments(ctx, p, t)
+	case "recommender":
+		return newRecommender(ctx, p, t)
 	}
 	return nil, nil, fmt.Errorf("no service is called %q", p.Service)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +25,10 @@ import (
 // shop's requests lie: a percentile read from a bucket is only as exact as the
 // bucket is narrow.
 var latencyBounds = []float64{.001, .002, .003, .005, .0075, .01, .015, .02, .03, .05, .075, .1, .15, .2, .3, .5, .75, 1, 1.5, 2.5, 5, 10}
+
+// gcCPU are the metrics of the CPU that collecting garbage takes: the library
+// has them, and leaves them out unless asked.
+var gcCPU = regexp.MustCompile(`^/cpu/classes/gc/`)
 
 // telemetry holds the providers that everything else of a process is given.
 type telemetry struct {
@@ -52,7 +57,9 @@ func newTelemetry(ctx context.Context, p settings.Process) (*telemetry, error) {
 		Name: "http_server_active_requests", Help: "Number of active HTTP server requests.",
 	}, labels[:1])
 	t.own.MustRegister(t.latency, t.active)
-	t.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	t.registry.MustRegister(
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.GoRuntimeMetricsRule{Matcher: gcCPU})),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return t, nil
 }
 

@@ -15,7 +15,7 @@ type Names map[string]string
 // routes and the database.
 func Others() Names {
 	return Names{
-		"gateway": "portal", "catalog": "atlas", "orders": "dispatch", "payments": "ledgerd",
+		"gateway": "portal", "catalog": "atlas", "orders": "dispatch", "payments": "ledgerd", "recommender": "muse",
 		"products": "exhibits", "reviews": "verdicts", "customers": "members", "order_items": "loan_rows", "events": "readings",
 		"quotes": "tariffs", "summary": "dossier", "shop": "museum",
 	}

@@ -7,6 +7,7 @@ package settings
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -14,14 +15,17 @@ import (
 	"github.com/culprit-rca/culprit/testdata/lab/shop/names"
 )
 
+// PaymentsQueue is the list of Redis that holds payments to be made.
+const PaymentsQueue = "payments"
+
 // Process is the configuration of one process of the shop.
 type Process struct {
-	Service  string            `json:"service"`            // gateway, catalog, orders, payments or partner
+	Service  string            `json:"service"`            // gateway, catalog, orders, payments, partner or recommender
 	Listen   string            `json:"listen"`             // host:port
 	Postgres string            `json:"postgres,omitempty"` // DSN
 	Redis    string            `json:"redis,omitempty"`    // host:port
 	OTLP     string            `json:"otlp"`               // base URL of an OTLP/HTTP receiver
-	Peers    map[string]string `json:"peers,omitempty"`    // service to base URL
+	Peers    map[string]string `json:"peers,omitempty"`    // process to base URL: SERVICE, SERVICE-2, ...
 	Choices  Choices           `json:"choices"`
 	Sight    Sight             `json:"sight"`
 }
@@ -38,20 +42,52 @@ type Sight struct {
 // Rename gives the name under which something of the shop is known.
 func (p Process) Rename(text string) string { return p.Sight.Names.Rename(text) }
 
+// Replicas are the base URLs of all processes of a service.
+func (p Process) Replicas(service string) []string {
+	var all []string
+	for n := 1; ; n++ {
+		base, found := p.Peers[ReplicaName(service, n)]
+		if !found {
+			return all
+		}
+		all = append(all, base)
+	}
+}
+
+// ReplicaName is that of the n-th process of a service, from 1.
+func ReplicaName(service string, n int) string {
+	if n == 1 {
+		return service
+	}
+	return fmt.Sprintf("%s-%d", service, n)
+}
+
 // Choices are the design decisions that a scenario can turn into a fault. The
 // zero value of each means the sound choice.
 type Choices struct {
-	PoolSize    int    `json:"pool_size,omitempty" yaml:"pool_size"`       // connections of the pgx pool
-	ItemLoading string `json:"item_loading,omitempty" yaml:"item_loading"` // join: one statement; each: one a row
-	CacheKey    string `json:"cache_key,omitempty" yaml:"cache_key"`       // stable; request: unique to the request
-	Writers     int    `json:"writers,omitempty" yaml:"writers"`           // sessions that store one delivery of events side by side
-
-	Authorizing string        `json:"authorizing,omitempty" yaml:"authorizing"` // inside: a card takes its time; partner: the partner is asked
-	Figures     string        `json:"figures,omitempty" yaml:"figures"`         // together: two statements a summary; each: one a figure
-	Partner     Habits        `json:"partner,omitzero" yaml:"habits"`           // of the partner alone
-	Patience    time.Duration `json:"patience,omitempty" yaml:"patience"`       // for a payment; then the order is accepted unpaid
+	Authorizing string        `json:"authorizing,omitempty" yaml:"authorizing"`   // inside: a card takes its time; partner: the partner is asked
+	BestLife    time.Duration `json:"best_life,omitempty" yaml:"best_life"`       // after which the list of the best expires; 0: as everything else in the cache
+	CacheKey    string        `json:"cache_key,omitempty" yaml:"cache_key"`       // stable; request: unique to the request
+	ConnLife    time.Duration `json:"conn_life,omitempty" yaml:"conn_life"`       // after which a connection is replaced; 0: the library's hour
+	Consumers   int           `json:"consumers,omitempty" yaml:"consumers"`       // that make queued payments side by side
+	EventCounts bool          `json:"event_counts,omitempty" yaml:"event_counts"` // deliveries add up their subjects in event_counts, too
+	Figures     string        `json:"figures,omitempty" yaml:"figures"`           // together: two statements a summary; each: one a figure
+	ItemLoading string        `json:"item_loading,omitempty" yaml:"item_loading"` // join: one statement; each: one a row
+	KeepReviews bool          `json:"keep_reviews,omitempty" yaml:"keep_reviews"` // all reviews in memory, too
+	KeepViews   bool          `json:"keep_views,omitempty" yaml:"keep_views"`     // every view of a product, for as long as the process lives
+	Partner     Habits        `json:"partner,omitzero" yaml:"habits"`             // of the partner alone
+	Patience    time.Duration `json:"patience,omitempty" yaml:"patience"`         // for a payment; then the order is accepted unpaid
 	PayAttempts int           `json:"pay_attempts,omitempty" yaml:"pay_attempts"`
-	Quoting     string        `json:"quoting,omitempty" yaml:"quoting"` // at-once: carriers are asked side by side; in-turn: one after another
+	Paying      string        `json:"paying,omitempty" yaml:"paying"`             // call: orders calls payments; queue: it puts a message into a queue and waits for the answer
+	PayRate     float64       `json:"pay_rate,omitempty" yaml:"pay_rate"`         // payments a second that are let in, the others refused; 0: all
+	PoolSize    int           `json:"pool_size,omitempty" yaml:"pool_size"`       // connections of the pgx pool
+	Quoting     string        `json:"quoting,omitempty" yaml:"quoting"`           // at-once: carriers are asked side by side; in-turn: one after another
+	Ranking     string        `json:"ranking,omitempty" yaml:"ranking"`           // pass: the nearest by one pass over all; passes: by one pass each; sort: by sorting all
+	Rest        time.Duration `json:"rest,omitempty" yaml:"rest"`                 // of a batch, between two times of work
+	SalesTotals int           `json:"sales_totals,omitempty" yaml:"sales_totals"` // rows of sales_totals that orders add themselves to, first of all; 0: no totals
+	Threads     int           `json:"threads,omitempty" yaml:"threads"`           // of a batch
+	Work        time.Duration `json:"work,omitempty" yaml:"work"`                 // of a batch, at a time
+	Writers     int           `json:"writers,omitempty" yaml:"writers"`           // sessions that store one delivery of events side by side
 }
 
 // Habits are what a partner does besides answering. The zero value is a
@@ -78,6 +114,11 @@ const (
 	FiguresEach         = "each"
 	QuotesAtOnce        = "at-once"
 	QuotesInTurn        = "in-turn"
+	PayByCall           = "call"
+	PayByQueue          = "queue"
+	RankByPass          = "pass"
+	RankByPasses        = "passes"
+	RankBySort          = "sort"
 )
 
 // Sound fills what is unset with the sound choice.
@@ -102,6 +143,11 @@ func (c Choices) soundCalls() Choices {
 	c.Figures = cmp.Or(c.Figures, FiguresTogether)
 	c.PayAttempts = cmp.Or(c.PayAttempts, 1)
 	c.Quoting = cmp.Or(c.Quoting, QuotesAtOnce)
+	c.Consumers = cmp.Or(c.Consumers, 8)
+	c.Paying = cmp.Or(c.Paying, PayByCall)
+	c.Ranking = cmp.Or(c.Ranking, RankByPass)
+	c.Threads = cmp.Or(c.Threads, 1)
+	c.Work = cmp.Or(c.Work, time.Second)
 	return c
 }
 
@@ -111,6 +157,10 @@ func (c Choices) Validate() error {
 	switch {
 	case c.PoolSize < 1:
 		return fmt.Errorf("pool_size %d is not positive", c.PoolSize)
+	case c.ConnLife < 0:
+		return fmt.Errorf("conn_life %s is negative", c.ConnLife)
+	case c.SalesTotals < 0:
+		return fmt.Errorf("sales_totals %d is negative", c.SalesTotals)
 	case c.Writers < 1:
 		return fmt.Errorf("writers %d is not positive", c.Writers)
 	case c.ItemLoading != ItemsJoined && c.ItemLoading != ItemsEach:
@@ -133,8 +183,26 @@ func (c Choices) validateCalls() error {
 		return fmt.Errorf("pay_attempts %d is not positive", c.PayAttempts)
 	case c.Quoting != QuotesAtOnce && c.Quoting != QuotesInTurn:
 		return fmt.Errorf("quoting %q is neither %s nor %s", c.Quoting, QuotesAtOnce, QuotesInTurn)
+	case c.Paying != PayByCall && c.Paying != PayByQueue:
+		return fmt.Errorf("paying %q is neither %s nor %s", c.Paying, PayByCall, PayByQueue)
 	}
-	return c.Partner.validate()
+	return errors.Join(c.validateWork(), c.Partner.validate())
+}
+
+func (c Choices) validateWork() error {
+	switch {
+	case c.BestLife < 0:
+		return fmt.Errorf("best_life %s is negative", c.BestLife)
+	case c.Consumers < 1:
+		return fmt.Errorf("consumers %d is not positive", c.Consumers)
+	case c.PayRate < 0:
+		return fmt.Errorf("pay_rate %g is negative", c.PayRate)
+	case c.Threads < 1 || c.Work <= 0 || c.Rest < 0:
+		return fmt.Errorf("a batch of %d threads that works for %s and rests for %s is none", c.Threads, c.Work, c.Rest)
+	case c.Ranking != RankByPass && c.Ranking != RankByPasses && c.Ranking != RankBySort:
+		return fmt.Errorf("ranking %q is none of %s, %s and %s", c.Ranking, RankByPass, RankByPasses, RankBySort)
+	}
+	return nil
 }
 
 func (h Habits) validate() error {
