@@ -41,6 +41,8 @@ type Fault struct {
 	PgBouncer map[string]int               `yaml:"pgbouncer"` // server connections, by service: those go through PgBouncer
 	Postgres  map[string]string            `yaml:"postgres"`  // server settings
 	Quota     map[string]float64           `yaml:"quota"`     // cores, by service
+	QuotaAt   time.Duration                `yaml:"quota_at"`  // after the load began; 0: from the start
+	QuotaFor  time.Duration                `yaml:"quota_for"` // how long it holds; 0: to the end
 	SQL       []string                     `yaml:"sql"`       // run after the seed
 	Sessions  []Session                    `yaml:"sessions"`  // of others, beside the load
 	Shop      map[string]settings.Choices  `yaml:"shop"`      // by service
@@ -169,6 +171,9 @@ func (s Scenario) validate() error {
 		if cores <= 0 {
 			return fmt.Errorf("quota of %s is not positive", service)
 		}
+	}
+	if s.Fault.QuotaAt < 0 || s.Fault.QuotaFor < 0 || s.Fault.QuotaFor > 0 && s.Fault.QuotaAt == 0 {
+		return errors.New("quota_for needs a quota_at, and neither is negative")
 	}
 	if err := errors.Join(s.Fault.validateDatabase(), s.Fault.validateServices()); err != nil {
 		return err

@@ -155,7 +155,7 @@ func (l *lab) group(service string) (*cgroup, error) {
 		return nil, err
 	}
 	l.state.Cgroups = append(l.state.Cgroups, group.folders...)
-	if cores := l.Scenario.Fault.Quota[service]; cores > 0 {
+	if cores := l.Scenario.Fault.Quota[service]; cores > 0 && l.Scenario.Fault.QuotaAt == 0 {
 		if err := group.limit(cores); err != nil {
 			return nil, fmt.Errorf("limit %s to %g cores: %w", service, cores, err)
 		}

@@ -85,7 +85,7 @@ func (p *payments) authorize(ctx context.Context) error {
 type paymentClient struct {
 	client   *http.Client
 	base     string
-	attempts int           // as long as payments fails, without a pause between them
+	attempts int           // as long as payments fails or is silent, without a pause between them
 	patience time.Duration // for each attempt; 0: as long as it takes
 }
 
