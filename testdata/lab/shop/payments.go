@@ -20,6 +20,7 @@ import (
 type payments struct {
 	db     *pgxpool.Pool
 	tracer trace.Tracer
+	answer time.Duration // of the card network
 }
 
 // payment is the body of POST /payments.
@@ -29,16 +30,12 @@ type payment struct {
 	Cents int64  `json:"cents"`
 }
 
-// authorizationTime is how long the card network, which is no part of the
-// shop, takes to answer.
-const authorizationTime = 80 * time.Millisecond
-
 func newPayments(ctx context.Context, p settings.Process, t *telemetry) (routes, func(), error) {
 	db, err := openPool(ctx, p, t)
 	if err != nil {
 		return nil, nil, err
 	}
-	service := &payments{db: db, tracer: t.tracers.Tracer("payments")}
+	service := &payments{db: db, tracer: t.tracers.Tracer("payments"), answer: p.Choices.Authorization}
 	return routes{"POST /payments": service.charge}, db.Close, nil
 }
 
@@ -61,7 +58,7 @@ func (p *payments) authorize(ctx context.Context) error {
 	ctx, span := p.tracer.Start(ctx, "authorize card", trace.WithSpanKind(trace.SpanKindClient))
 	defer span.End()
 	select {
-	case <-time.After(authorizationTime):
+	case <-time.After(p.answer):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"time"
 )
 
 // Process is the configuration of one process of the shop.
@@ -28,6 +29,9 @@ type Choices struct {
 	ItemLoading string `json:"item_loading,omitempty" yaml:"item_loading"` // join: one statement; each: one a row
 	CacheKey    string `json:"cache_key,omitempty" yaml:"cache_key"`       // stable; request: unique to the request
 	Writers     int    `json:"writers,omitempty" yaml:"writers"`           // sessions that store one delivery of events side by side
+	// Authorization is how long the card network, which is no part of the shop,
+	// takes to answer.
+	Authorization time.Duration `json:"authorization,omitempty" yaml:"authorization"`
 }
 
 // Ways of loading the items of a list of orders, and of keying the cache.
@@ -52,6 +56,9 @@ func (c Choices) Sound() Choices {
 	if c.Writers == 0 {
 		c.Writers = 1
 	}
+	if c.Authorization == 0 {
+		c.Authorization = 80 * time.Millisecond
+	}
 	return c
 }
 
@@ -61,6 +68,8 @@ func (c Choices) Validate() error {
 	switch {
 	case c.PoolSize < 1:
 		return fmt.Errorf("pool_size %d is not positive", c.PoolSize)
+	case c.Authorization < 0:
+		return fmt.Errorf("authorization %s is negative", c.Authorization)
 	case c.Writers < 1:
 		return fmt.Errorf("writers %d is not positive", c.Writers)
 	case c.ItemLoading != ItemsJoined && c.ItemLoading != ItemsEach:
