@@ -63,7 +63,21 @@ type side struct {
 	report   *report.Report
 }
 
+// comparison is two runs and how their latencies differ.
+type comparison struct {
+	base, head *side
+	changes    []analyzers.Change
+}
+
 func (a *app) diff(base, head string, repeats []string, catalogue *rules.Catalogue) (*report.Diff, error) {
+	c, err := a.compare(base, head, repeats, catalogue)
+	if err != nil {
+		return nil, err
+	}
+	return report.Compare(c.base.report, c.head.report, [2]string{base, head}, c.changes, len(repeats)), nil
+}
+
+func (a *app) compare(base, head string, repeats []string, catalogue *rules.Catalogue) (*comparison, error) {
 	b, err := a.readSide(base, catalogue)
 	if err != nil {
 		return nil, err
@@ -72,20 +86,20 @@ func (a *app) diff(base, head string, repeats []string, catalogue *rules.Catalog
 	if err != nil {
 		return nil, err
 	}
-	var changes []analyzers.Change
+	c := &comparison{base: b, head: h}
 	switch {
 	case b.evidence != nil && h.evidence != nil:
 		more, err := readRepeats(repeats)
 		if err != nil {
 			return nil, err
 		}
-		changes = analyzers.Compare(b.evidence, h.evidence, more...)
+		c.changes = analyzers.Compare(b.evidence, h.evidence, more...)
 	case len(repeats) > 0:
 		return nil, errors.New("--repeat needs evidence files on both sides, not reports")
 	default:
-		changes = analyzers.CompareSymptoms(b.report.Measured(), h.report.Measured())
+		c.changes = analyzers.CompareSymptoms(b.report.Measured(), h.report.Measured())
 	}
-	return report.Compare(b.report, h.report, [2]string{base, head}, changes, len(repeats)), nil
+	return c, nil
 }
 
 func readRepeats(paths []string) (out []*evidence.Bundle, err error) {
