@@ -186,7 +186,7 @@ func (t *target) audited() (out audits.Target, err error) {
 func (r routeBlock) route() (audits.Route, error) {
 	out := audits.Route{Match: r.Match, MatchRE: map[string]*regexp.Regexp{}, Before: cmp.Or(time.Duration(r.Before), defaultBefore)}
 	for label, text := range r.MatchRE {
-		re, err := regexp.Compile("^(?:" + text + ")$")
+		re, err := regexp.Compile("^(?s:" + text + ")$")
 		if err != nil {
 			return out, fmt.Errorf("alerts: match_re %s: %w", label, err)
 		}

@@ -25,13 +25,18 @@ const (
 	found
 )
 
+// answers holds for what a store says that is there.
+func answers(err error) bool {
+	return err == nil || errors.Is(err, archive.ErrNone) || errors.Is(err, archive.ErrLost) || errors.Is(err, archive.ErrUnknown)
+}
+
 // note takes one answer in. That there is nothing to do, or that a run is
 // another's, is an answer too.
 func (c *contact) note(err error) turn {
 	if errors.Is(err, context.Canceled) {
 		return same
 	}
-	if errors.Is(err, archive.ErrNone) || errors.Is(err, archive.ErrLost) || errors.Is(err, archive.ErrUnknown) {
+	if answers(err) {
 		err = nil
 	}
 	c.mu.Lock()

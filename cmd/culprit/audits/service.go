@@ -195,7 +195,7 @@ func (s *Service) poke() {
 
 // heard notes what the store answered, and says so when that changes.
 func (s *Service) heard(doing string, err error) error {
-	if err != nil && !errors.Is(err, context.Canceled) {
+	if !answers(err) && !errors.Is(err, context.Canceled) {
 		s.metrics.storeErrors.Inc()
 	}
 	switch s.contact.note(err) {
