@@ -75,7 +75,7 @@ func (a *app) serve(ctx context.Context, flags *serveFlags) error {
 	defer store.Close()
 	s := audits.New(audits.Config{
 		Store: store, Targets: targets, Log: log, Address: flags.address, Keep: settings.keep(),
-		Workers: settings.Audits.AtOnce, MaxTime: time.Duration(settings.Audits.Longest), Grace: time.Duration(settings.Audits.Grace),
+		Workers: settings.Audits.AtOnce, MaxTime: time.Duration(settings.Audits.Longest), Grace: time.Duration(settings.Audits.Grace), Beat: time.Duration(settings.Audits.Beat),
 		Admit:    archive.Admission{Queue: settings.Queue.Size, Cooldown: time.Duration(settings.Queue.Cooldown)},
 		MaxAlert: time.Duration(settings.Queue.Longest),
 	})

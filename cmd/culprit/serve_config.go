@@ -57,6 +57,9 @@ type auditsBlock struct {
 	AtOnce  int            `yaml:"at_once"` // default 1
 	Longest model.Duration `yaml:"longest"` // default 10m
 	Grace   model.Duration `yaml:"grace"`   // default 30s
+	// Beat is how often a replica says that it is alive; one that is silent for
+	// six of these loses what it has begun. Default 10s.
+	Beat model.Duration `yaml:"beat"`
 }
 
 type alertsBlock struct {
