@@ -57,7 +57,7 @@ func (r *spans) add(calls []call) {
 	for i, c := range calls {
 		normal, key := evidence.NormalizeSQL(c.text)
 		r.all = append(r.all, evidence.Span{Trace: trace, ID: evidence.SpanID{7: byte(i + 2)}, Parent: root.ID, Service: "app", Name: "query", Kind: evidence.KindClient, Start: c.from.UnixNano(), End: c.to.UnixNano(),
-			Attrs: []evidence.Attr{{Key: evidence.AttrDBSystem, Value: "postgresql"}, {Key: evidence.AttrDBQuery, Value: normal}, {Key: evidence.AttrDBKey, Value: key}}})
+			Attrs: evidence.NewAttrs(evidence.Attr{Key: evidence.AttrDBSystem, Value: "postgresql"}, evidence.Attr{Key: evidence.AttrDBQuery, Value: normal}, evidence.Attr{Key: evidence.AttrDBKey, Value: key})})
 	}
 }
 
