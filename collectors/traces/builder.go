@@ -51,6 +51,14 @@ type builder struct {
 	scratch    []byte
 	untimed    int // spans dropped for want of a start or an end
 	misnamed   int // spans dropped for an id that is none
+	partial    int // traces of which the store said that they are not whole
+}
+
+// partly notes a trace of which the store hands out a part.
+func (b *builder) partly() {
+	b.Lock()
+	defer b.Unlock()
+	b.partial++
 }
 
 // maxTexts bounds each of the caches; beyond it work is repeated and memory is

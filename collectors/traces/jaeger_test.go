@@ -7,9 +7,9 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"slices"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
