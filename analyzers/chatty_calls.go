@@ -80,7 +80,7 @@ func chattyCallsOf(t *Trace) []pattern {
 }
 
 func (t *Trace) appendChatty(found []pattern, server int32, peer callee, calls []call) []pattern {
-	spans, alike := make([]int32, len(calls)), map[callee]int{}
+	spans, alike := make([]int32, len(calls)), map[*callee]int{}
 	most := 0
 	shortest := t.Spans[calls[0].span].Duration()
 	for k, c := range calls {

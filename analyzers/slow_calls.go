@@ -93,7 +93,7 @@ func (t *Trace) slowCalls(match func(int32) bool) []pattern {
 		}
 		facts := t.spanFacts(calls[0])
 		facts["calls"], facts["share"] = strconv.Itoa(len(calls)), percent(share)
-		found = append(found, pattern{server: g.server, to: g.to, spans: calls, value: seconds(t.medianDuration(calls)), facts: facts, cut: func(c Cuts) {
+		found = append(found, pattern{server: g.server, to: *g.to, spans: calls, value: seconds(t.medianDuration(calls)), facts: facts, cut: func(c Cuts) {
 			for _, i := range calls {
 				t.CutSubtree(c, i)
 			}

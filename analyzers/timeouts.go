@@ -78,7 +78,7 @@ func timedOutCalls(t *Trace) []pattern {
 		if len(calls) == 0 || !t.matters(g.server, calls) {
 			continue
 		}
-		found = append(found, pattern{server: g.server, to: g.to, spans: calls, value: float64(len(calls)), facts: t.timeoutFacts(calls), cut: func(c Cuts) {
+		found = append(found, pattern{server: g.server, to: *g.to, spans: calls, value: float64(len(calls)), facts: t.timeoutFacts(calls), cut: func(c Cuts) {
 			for _, i := range calls {
 				t.CutSubtree(c, i)
 			}
