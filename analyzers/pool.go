@@ -103,7 +103,7 @@ func reportPool(p *Pass, pl *pool) {
 		if e.Service == "" {
 			impact, hurt = p.poolerImpact(pl)
 		}
-		impact, hurt = p.orRough(impact, hurt, e.Service, pl.wait, "mean wait by the pool's own counters")
+		impact, hurt = p.orRough(impact, hurt, pl.rough())
 		p.Report(Finding{Kind: FindPoolWait, Entity: e, Value: pl.wait, Unit: "s", Impact: impact, Victims: hurt, Refs: refs, Facts: pl.facts(),
 			Text:   fmt.Sprintf("%s waits %.1f ms on average for each connection of its pool of %.0f", pl.owner(), pl.wait*1000, pl.max),
 			Charts: []Chart{pl.useChart(p), {Title: "Wait for a connection", Unit: "s", Lines: []Line{{Name: "wait an acquire", Times: pl.times, Values: pl.waits}}}}})
@@ -120,6 +120,16 @@ func reportPool(p *Pass, pl *pool) {
 			Text: fmt.Sprintf("%.1f of %.0f connections were in use", pl.use, pl.max)})
 	}
 	reportPoolDB(p, pl)
+}
+
+// rough is the wait by the pool's own counters; where they do not tell how many
+// wait, all are taken to wait alike.
+func (pl *pool) rough() rough {
+	r := rough{service: pl.entity.Service, saved: evenly(pl.wait), method: "mean wait by the pool's own counters"}
+	if pl.hasShare {
+		r.saved, r.method = queued(pl.wait, pl.waitShare), "wait and share of waiting by the pool's own counters"
+	}
+	return r
 }
 
 func (pl *pool) useChart(p *Pass) Chart {

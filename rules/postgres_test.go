@@ -194,6 +194,9 @@ func TestDatabaseCauses(t *testing.T) {
 			pg.Tables = []evidence.PGTable{{Name: "parent", Deleted: 600, RelTuples: 1e5}, {Name: "child", SeqScan: 600, SeqRead: 6e8, RelTuples: 1e6, Bytes: 3e7}}
 			pg.Unindexed = []evidence.PGForeignKey{{Table: "child", Name: "child_parent_fkey", Columns: []string{"parent_id"}, Parent: "parent"}}
 		}},
+		{"partitions", "missing-partition-pruning", "select note from event where device = ?", requests(40, 1200, part{"select note", "1", 2, 1198, false}), unpruned},
+		{"indexes nobody reads", "index-write-amplification", "event", requests(40, 90, part{"insert into event", "1", 2, 88, false}), ninefold},
+		{"updates that are not heap-only", "index-write-amplification", "person", requests(40, 90, part{"update person", "1", 2, 88, false}), coldUpdates},
 		{"replica", "replication-lag", "far", requests(40, 100, part{"insert into log", "1", 2, 98, false}), func(pg *evidence.Postgres) {
 			slowDisk(pg)
 			pg.Activity = []evidence.WaitSample{sampled(20, "IPC", "SyncRep", "1"), onCPU(0.3, "1")}
