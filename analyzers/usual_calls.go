@@ -2,6 +2,7 @@ package analyzers
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
@@ -10,12 +11,13 @@ import (
 // is an upper bound, the request without the call, the bound is drawn tighter
 // by what is known of the call: one that takes as long when its requests are
 // not slow is not what makes them slow, so that only what it takes beyond that
-// goes; and of a statement no more goes than the server itself spends on it.
+// goes; and of a statement no more goes than the server itself spends on it, or
+// where nobody asked the server, than it takes beyond the way there and back.
 func (d *detector) without(p *Pass, g *occurrences, asked evidence.Entity) func(*Trace) Cuts {
 	if d.warning == "" {
 		return g.cut
 	}
-	usual, own := g.usual(p.Facts.Symptom(asked.Service, asked.Operation)), p.ownTimes()
+	usual, own, ways := g.usual(p.Facts.Symptom(asked.Service, asked.Operation)), p.ownTimes(), p.Facts.ways()
 	return func(t *Trace) Cuts {
 		k, ok := slices.BinarySearchFunc(g.traces, t, compareTraces)
 		if !ok {
@@ -25,13 +27,17 @@ func (d *detector) without(p *Pass, g *occurrences, asked evidence.Entity) func(
 		for _, f := range g.found[k] {
 			for _, i := range f.spans {
 				most, known := own[t.Spans[i].Attr(evidence.AttrDBKey)]
-				if usual == 0 && !known {
+				way := ways[t.Spans[i].Service]
+				if usual == 0 && !known && (way == 0 || !isStatement(&t.Spans[i])) {
 					t.CutSubtree(c, i)
 					continue
 				}
 				spare := t.Spans[i].Duration() - usual
-				if known {
+				switch {
+				case known:
 					spare = min(spare, most)
+				case isStatement(&t.Spans[i]):
+					spare -= way
 				}
 				t.CutSelf(c, i, spare)
 			}
@@ -56,6 +62,32 @@ func (p *Pass) ownTimes() map[string]int64 {
 		}
 	}
 	return out
+}
+
+// ways is what it takes to reach the database and come back, by service, in
+// ns: the slowest twentieth of the statements that open a transaction, which
+// do nothing there. A pooler's queue lies on the way, and no lock does.
+func (f *Facts) ways() map[string]int64 {
+	took := map[string][]float64{}
+	for _, t := range f.Traces {
+		for i := range t.Spans {
+			if s := &t.Spans[i]; isBegin(s) {
+				took[s.Service] = append(took[s.Service], float64(s.Duration()))
+			}
+		}
+	}
+	ways := map[string]int64{}
+	for service, ns := range took {
+		if len(ns) >= minStatements {
+			ways[service] = int64(quantile(ns, 0.95))
+		}
+	}
+	return ways
+}
+
+func isBegin(s *evidence.Span) bool {
+	text := strings.ToLower(s.Attr(evidence.AttrDBQuery))
+	return strings.HasPrefix(text, "begin") || strings.HasPrefix(text, "start transaction")
 }
 
 // usual is the median of the calls, in ns, in requests at times when the
