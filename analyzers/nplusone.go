@@ -149,7 +149,7 @@ func (t *Trace) repeatedPattern(turn []callGroup) pattern {
 	}
 	spans := spansOfTurn(turn)
 	slices.SortFunc(spans, t.compareStart)
-	return pattern{server: g.server, to: g.to, spans: spans, value: float64(n), facts: facts,
+	return pattern{server: g.server, to: *g.to, spans: spans, value: float64(n), facts: facts,
 		cut: func(c Cuts) { t.cutRepeats(c, turn) }}
 }
 

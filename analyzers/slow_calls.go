@@ -52,7 +52,8 @@ var dependencyDetector = detector{
 		})
 	},
 	text: func(g *occurrences) string {
-		return fmt.Sprintf("%s waits %s, %s of the request, for something that leaves no spans: %s.", g.place.Operation, duration(g.median), g.example.facts["share"], g.brief())
+		return fmt.Sprintf("%s waits %s, one time in twenty %s, %s of the request, for something that leaves no spans: %s.",
+			g.place.Operation, duration(g.median), duration(g.tail), g.example.facts["share"], g.brief())
 	},
 }
 
@@ -92,7 +93,7 @@ func (t *Trace) slowCalls(match func(int32) bool) []pattern {
 		}
 		facts := t.spanFacts(calls[0])
 		facts["calls"], facts["share"] = strconv.Itoa(len(calls)), percent(share)
-		found = append(found, pattern{server: g.server, to: g.to, spans: calls, value: seconds(t.medianDuration(calls)), facts: facts, cut: func(c Cuts) {
+		found = append(found, pattern{server: g.server, to: *g.to, spans: calls, value: seconds(t.medianDuration(calls)), facts: facts, cut: func(c Cuts) {
 			for _, i := range calls {
 				t.CutSubtree(c, i)
 			}

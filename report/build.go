@@ -61,6 +61,7 @@ func Build(b *evidence.Bundle, res *analyzers.Result, j *rules.Judgement, opts O
 		r.Baseline = new(utc(run.Window))
 	}
 	r.Verdict = Verdict{Status: j.Status, Headline: cmp.Or(j.Headline, headline(j.Status, r))}
+	r.Modules = r.modules()
 	out := cleaned(*r)
 	return &out
 }

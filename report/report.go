@@ -27,6 +27,8 @@ type Report struct {
 	Baseline      *evidence.Window   `json:"baseline,omitempty"`
 	Zone          *Zone              `json:"zone,omitempty"` // nil: UTC
 	Loads         []evidence.LoadRun `json:"loads,omitempty"`
+	Modules       []Module           `json:"modules,omitempty"`    // of the loads, where their tools tell them apart
+	Objectives    *Objectives        `json:"objectives,omitempty"` // nil: none were configured
 	Events        []evidence.Event   `json:"events,omitempty"`
 	Symptoms      []Symptom          `json:"symptoms"`
 	Causes        []Cause            `json:"causes"`

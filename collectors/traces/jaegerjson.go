@@ -31,9 +31,14 @@ func slicesConcat(before string, middle []byte, after string) []byte {
 // Jaeger's HTTP v1 API answers and its files hold. What came before an error is
 // returned with it.
 func (b *builder) jaegerJSON(document []byte) ([]evidence.Span, error) {
+	return b.appendJaeger(nil, document)
+}
+
+// appendJaeger is jaegerJSON into a list that may be used again.
+func (b *builder) appendJaeger(spans []evidence.Span, document []byte) ([]evidence.Span, error) {
 	b.Lock()
 	defer b.Unlock()
-	r := jaegerReader{builder: b, jsonScanner: jsonScanner{text: string(document)}}
+	r := jaegerReader{builder: b, jsonScanner: jsonScanner{text: string(document)}, spans: spans}
 	if r.next() == '[' {
 		r.array(r.trace)
 	} else {
@@ -90,7 +95,7 @@ func (r *jaegerReader) errorField(key string) {
 func (r *jaegerReader) trace() {
 	start := r.pos
 	r.processes = map[string]*resource{}
-	r.unknown = r.builder.resource(fields{})
+	r.unknown = r.builder.resource(&fields{})
 	r.object(func(key string) {
 		if key != "processes" {
 			r.skip()
@@ -120,7 +125,7 @@ func (r *jaegerReader) process() *resource {
 			r.skip()
 		}
 	})
-	res := r.builder.resource(f)
+	res := r.builder.resource(&f)
 	return &res
 }
 

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
 )
 
 // jsonScanner walks a JSON text and gives views of it; only strings with
@@ -95,26 +94,26 @@ func (s *jsonScanner) raw() (text string, escaped bool) {
 		s.fail("a string expected")
 		return `""`, false
 	}
-	start := s.pos
-	for s.pos++; ; s.pos++ {
-		end := strings.IndexAny(s.text[s.pos:], `"\`)
-		if end < 0 {
+	start, at := s.pos, s.pos+1
+	for {
+		for at < len(s.text) && !endsText[s.text[at]] {
+			at++
+		}
+		if at+1 >= len(s.text) && (at >= len(s.text) || s.text[at] == '\\') {
 			s.pos = len(s.text)
 			s.fail("")
 			return `""`, false
 		}
-		s.pos += end
-		if s.text[s.pos] == '"' {
-			s.pos++
+		if s.text[at] == '"' {
+			s.pos = at + 1
 			return s.text[start:s.pos], escaped
 		}
 		escaped = true
-		if s.pos++; s.pos >= len(s.text) {
-			s.fail("")
-			return `""`, false
-		}
+		at += 2
 	}
 }
+
+var endsText = byteSet(`"\`)
 
 func (s *jsonScanner) string() string {
 	raw, escaped := s.raw()
@@ -153,29 +152,38 @@ func (s *jsonScanner) integer() int64 {
 
 // skip passes over one value.
 func (s *jsonScanner) skip() {
-	depth := 0
-	for s.err == nil {
-		switch s.next() {
+	switch c := s.next(); {
+	case s.err != nil:
+	case c == '"':
+		s.raw()
+	case c == '{' || c == '[':
+		s.skipNested()
+	default:
+		s.word()
+	}
+}
+
+// skipNested passes over an object or a list by its brackets alone.
+func (s *jsonScanner) skipNested() {
+	for depth := 0; s.err == nil; {
+		at := s.pos
+		for at < len(s.text) && !stopsOutside[s.text[at]] {
+			at++
+		}
+		if s.pos = at; at >= len(s.text) {
+			s.fail("")
+			return
+		}
+		switch s.text[at] {
 		case '"':
 			s.raw()
+			continue
 		case '{', '[':
 			depth++
-			s.pos++
 		case '}', ']':
 			depth--
-			s.pos++
-		case ',', ':':
-			if depth == 0 {
-				s.fail("a value expected")
-			}
-			s.pos++
-		default:
-			s.word()
 		}
-		if depth <= 0 {
-			if depth < 0 {
-				s.fail("a value expected")
-			}
+		if s.pos++; depth == 0 {
 			return
 		}
 	}
@@ -184,10 +192,12 @@ func (s *jsonScanner) skip() {
 // word passes over a number, true, false or null.
 func (s *jsonScanner) word() {
 	start := s.pos
-	for s.pos < len(s.text) && strings.IndexByte("+-.0123456789aeEflnrstu", s.text[s.pos]) >= 0 {
+	for s.pos < len(s.text) && isWord[s.text[s.pos]] {
 		s.pos++
 	}
 	if s.pos == start {
 		s.fail("a value expected")
 	}
 }
+
+var isWord = byteSet("+-.0123456789aeEflnrstu")

@@ -65,6 +65,7 @@ func candidates() []Program {
 		{Name: "postgres-18", Build: "npm install " + postgres18Package + "@" + postgres18Release, Optional: "without it the tests against PostgreSQL 18 are skipped", ForTests: true},
 		{Name: "hypopg", Debian: "postgresql-15-hypopg", Optional: "without it no test tries the advice of an index", ForTests: true},
 		{Name: "pgbouncer", Debian: "pgbouncer", Optional: "without it the scenario and the tests with a pooler are skipped"},
+		{Name: "haproxy", Debian: "haproxy", Optional: "without it the scenario with a full proxy cannot run"},
 		{Name: "chromium", Debian: "chromium", Optional: "without it no test opens the report in a browser", ForTests: true},
 	}
 }

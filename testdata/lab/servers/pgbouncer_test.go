@@ -19,7 +19,7 @@ func TestPoolerIsBeforeTheServicesThatWereNamed(t *testing.T) {
 	}
 	l := &lab{state: &State{}, ports: map[string]int{}, db: &database{port: 5432}, pooler: p}
 	for service, port := range map[string]string{"orders": ":6432/orders", "payments": ":5432/shop"} {
-		if dsn := l.shopProcess(service, 1).Postgres; !strings.Contains(dsn, port) {
+		if dsn := l.shopProcess(service, service, 1).Postgres; !strings.Contains(dsn, port) {
 			t.Errorf("%s goes to %s, want %s", service, dsn, port)
 		}
 	}

@@ -31,7 +31,7 @@ func (l *lab) startJaeger(context.Context) error {
 }
 
 func (l *lab) startPostgres(ctx context.Context) error {
-	db, err := newDatabase(filepath.Dir(l.Programs["postgres"]), l.Dir)
+	db, err := newDatabase(filepath.Dir(l.Programs["postgres"]), l.Dir, l.Sight.Names)
 	if err != nil {
 		return err
 	}
@@ -129,34 +129,12 @@ func (l *lab) startExporters(context.Context) error {
 	return nil
 }
 
-func (l *lab) startShop(context.Context) error {
-	for _, service := range shopServices {
-		port, err := l.port(service)
-		if err != nil {
-			return err
-		}
-		group, err := l.group(service)
-		if err != nil {
-			return err
-		}
-		c, err := shopCommand(l.shopBinary(), l.Dir, l.shopProcess(service, port), group)
-		if err != nil {
-			return err
-		}
-		if err := l.startHTTP(c, port, "/healthz"); err != nil {
-			return err
-		}
-	}
-	l.state.Addresses.Gateway = l.peers()["gateway"]
-	return nil
-}
-
 func (l *lab) startPrometheus(context.Context) error {
 	port, err := freePort()
 	if err != nil {
 		return err
 	}
-	c, err := prometheusCommand(l.Programs["prometheus"], l.Dir, port, scrapeTargets(l.ports))
+	c, err := prometheusCommand(l.Programs["prometheus"], l.Dir, port, l.scrapeTargets())
 	if err != nil {
 		return err
 	}
