@@ -182,7 +182,7 @@ func (d *detector) report(p *Pass, g *occurrences, left int) {
 	f := Finding{
 		Kind: d.finds, Entity: entity, Value: g.median, Unit: d.unit, Text: d.text(g), Victims: asked,
 		Refs: typicalSlow(g.traces, 3), Facts: g.facts(d.unit), Held: g.held(),
-		Impact: p.Facts.predict(asked[0], g.traces, g.cut),
+		Impact: p.Facts.predict(asked[0], g.traces, d.without(p, g, asked[0])),
 	}
 	if left > 0 {
 		f.Warnings = append(f.Warnings, fmt.Sprintf("%d more places that cost less were left off", left))

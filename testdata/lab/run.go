@@ -196,9 +196,10 @@ func (a *app) loadAndAsk(ctx context.Context, s scenario.Scenario, state *server
 	}
 	a.progress("load")
 	began, command := time.Now(), a.command(ctx, state, programs["k6"], out, plan)
-	end := load.Beside(ctx, state.Addresses.Owner, a.handicap.sessions(s))
+	endSessions := load.Beside(ctx, state.Addresses.Owner, a.handicap.sessions(s))
+	endJobs := load.Schedule(ctx, state.Addresses.Batch, s.Fault.Jobs)
 	lift := state.ThrottleLate(ctx, s.Fault, a.handicap.sight.Names)
-	if err := errors.Join(command.Run(), end(), lift()); err != nil {
+	if err := errors.Join(command.Run(), endSessions(), endJobs(), lift()); err != nil {
 		return line{}, fmt.Errorf("load: %w", err)
 	}
 	l := line{scenario: s, handicap: a.handicap.name}

@@ -152,19 +152,19 @@ func Warm(ctx context.Context, base string, called names.Names) error {
 func visit(ctx context.Context, client *http.Client, method, url, body string) error {
 	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("warm up: %w", err)
+		return fmt.Errorf("visit: %w", err)
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("warm up: %w", err)
+		return fmt.Errorf("visit: %w", err)
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil {
-		return fmt.Errorf("warm up: %w", err)
+		return fmt.Errorf("visit: %w", err)
 	}
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("warm up: %s %s: %s: %.200s", method, request.URL.Path, response.Status, text)
+	if response.StatusCode/100 != 2 {
+		return fmt.Errorf("visit: %s %s: %s: %.200s", method, request.URL.Path, response.Status, text)
 	}
 	return nil
 }

@@ -35,6 +35,7 @@ type Scenario struct {
 // before it or works beside, or its CPU and disk.
 type Fault struct {
 	Env       map[string]map[string]string `yaml:"env"`       // of the runtime, by process
+	Jobs      []Job                        `yaml:"jobs"`      // of the recommender, beside the load
 	HAProxy   map[string]int               `yaml:"haproxy"`   // requests at once, by service: those are reached through HAProxy
 	Replicas  map[string]int               `yaml:"replicas"`  // processes of a service: SERVICE, SERVICE-2, ...; 1 where unset
 	Disk      map[string]int               `yaml:"disk"`      // writes/s, by service
@@ -51,7 +52,7 @@ type Fault struct {
 // Load is an open model: requests arrive at a rate whether or not earlier ones
 // were answered.
 type Load struct {
-	Users   int                `yaml:"users"` // that the generator may have for each route; 0: as many as it takes
+	Users   int                `yaml:"users" json:",omitempty"` // that the generator may have for each route; 0: as many as it takes
 	Ramp    time.Duration      `yaml:"ramp"`
 	Plateau time.Duration      `yaml:"plateau"`
 	Rates   map[string]float64 `yaml:"rates"` // requests/s, by route
@@ -187,6 +188,14 @@ func (s Scenario) validate() error {
 // validateServices checks what stands before the shop's services, and how many
 // of each there are.
 func (f Fault) validateServices() error {
+	if len(f.Jobs) > 0 && f.Shop["recommender"] == (settings.Choices{}) {
+		return errors.New("jobs, and no recommender to do them")
+	}
+	for _, j := range f.Jobs {
+		if err := j.validate(); err != nil {
+			return err
+		}
+	}
 	for service, n := range f.HAProxy {
 		if n <= 0 {
 			return fmt.Errorf("haproxy before %s lets nothing through", service)

@@ -2,6 +2,7 @@ package servers
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"fmt"
 	"maps"
@@ -57,11 +58,11 @@ func cadvisorCommand(path string, port int, group string) command {
 	return command{name: "cadvisor", path: path, args: []string{"-listen", address(port), "-cgroup", "/" + group}}
 }
 
-// target is one scraped endpoint. Interval is what its cost allows.
+// target is a scraped job. Interval is what its cost allows.
 type target struct {
-	Job      string
-	Address  string
-	Interval string
+	Job       string
+	Addresses []string // of its instances
+	Interval  string
 }
 
 func prometheusCommand(path, dir string, port int, targets []target) (command, error) {
@@ -97,22 +98,25 @@ func render(text, path string, data any) error {
 	return os.WriteFile(path, out.Bytes(), 0o644)
 }
 
-// scrapeTargets are all endpoints of ours by job, sorted by job.
+// scrapeTargets are all endpoints of ours by job, sorted by job; the replicas
+// of a service are one job.
 func (l *lab) scrapeTargets() []target {
 	intervals := map[string]string{"postgres_exporter": "5s", "node_exporter": "2s", "redis_exporter": "2s"}
 	var targets []target
-	for _, job := range slices.Sorted(maps.Keys(l.ports)) {
-		if job == outside {
+	for _, name := range slices.Sorted(maps.Keys(l.ports)) {
+		job := l.rename(serviceOf(name))
+		if name == outside {
 			continue
 		}
-		interval := intervals[job]
-		if interval == "" {
-			interval = "1s"
+		if n := len(targets); n > 0 && targets[n-1].Job == job { // sorted: SERVICE before SERVICE-2
+			targets[n-1].Addresses = append(targets[n-1].Addresses, address(l.ports[name]))
+			continue
 		}
+		interval := cmp.Or(intervals[serviceOf(name)], "1s")
 		if l.Scrape > 0 {
 			interval = fmt.Sprintf("%ds", int(l.Scrape.Seconds()))
 		}
-		targets = append(targets, target{Job: l.rename(serviceOf(job)), Address: address(l.ports[job]), Interval: interval})
+		targets = append(targets, target{Job: job, Addresses: []string{address(l.ports[name])}, Interval: interval})
 	}
 	return targets
 }

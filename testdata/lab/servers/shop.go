@@ -53,7 +53,8 @@ func (l *lab) startShop(context.Context) error {
 			return err
 		}
 	}
-	l.state.Addresses.Gateway = l.peers()["gateway"]
+	peers := l.peers()
+	l.state.Addresses.Gateway, l.state.Addresses.Batch = peers["gateway"], peers[batch]
 	return nil
 }
 
@@ -70,6 +71,7 @@ func (l *lab) startProcess(service, name string) error {
 	if err != nil {
 		return err
 	}
+	c.outside = name == batch
 	for key, value := range l.Scenario.Fault.Env[name] {
 		c.env = append(c.env, key+"="+value)
 	}

@@ -23,6 +23,7 @@ type State struct {
 
 // Addresses are where the lab can be reached.
 type Addresses struct {
+	Batch      string `json:"batch"`      // base URL of what does jobs; "" where nothing does
 	Gateway    string `json:"gateway"`    // base URL
 	Prometheus string `json:"prometheus"` // base URL
 	Traces     string `json:"traces"`     // base URL of Jaeger's HTTP API; "" without Jaeger

@@ -165,7 +165,7 @@ func (l *lab) group(service string) (*cgroup, error) {
 
 // start starts a server and writes it down.
 func (l *lab) start(c command) (Process, error) {
-	if c.cgroup == nil {
+	if c.cgroup == nil && !c.outside {
 		c.cgroup = l.watch
 	}
 	p, err := c.start(l.logs())

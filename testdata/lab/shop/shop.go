@@ -22,8 +22,11 @@ type routes map[string]http.HandlerFunc
 
 // Run serves one service of the shop until the context ends.
 func Run(ctx context.Context, p settings.Process) error {
-	if p.Service == "partner" {
+	switch p.Service {
+	case "partner":
 		return runPartner(ctx, p)
+	case "recommender":
+		return runRecommender(ctx, p)
 	}
 	t, err := newTelemetry(ctx, p)
 	if err != nil {
@@ -50,8 +53,6 @@ func newService(ctx context.Context, p settings.Process, t *telemetry) (routes, 
 		return newOrders(ctx, p, t)
 	case "payments":
 		return newPayments(ctx, p, t)
-	case "recommender":
-		return newRecommender(ctx, p, t)
 	}
 	return nil, nil, fmt.Errorf("no service is called %q", p.Service)
 }
