@@ -16,10 +16,11 @@ type callee struct {
 	target string // normalised statement, route, method, destination
 }
 
-// String is for people: "GET stock /items/{id}", or the statement.
+// String is for people: "GET stock /items/{id}", or the statement, or what
+// system is asked where.
 func (c callee) String() string {
 	parts := []string{c.verb, c.peer, c.target}
-	if isCacheSystem(c.system) {
+	if isCacheSystem(c.system) || c.target == "" {
 		parts = []string{c.system, c.peer, c.target}
 	}
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " ")
