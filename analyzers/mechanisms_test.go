@@ -270,3 +270,26 @@ func TestAnalyzersAreDocumentedAndUnique(t *testing.T) {
 		}
 	}
 }
+
+// A request that sends a message and waits for its answer waits in no span of
+// its own; who sends and goes on does not wait at all. The broker knows how
+// many messages wait, and the consumer how many it takes.
+func TestQueueIsWaitedForOnlyByWhoWaitsForTheAnswer(t *testing.T) {
+	list := evidence.Entity{Resource: "mails"}
+	depth := steady(evidence.QueueDepth, list, 0)
+	for i := range depth.Values {
+		depth.Values[i] = float64(2 * i)
+	}
+	series := []evidence.Series{depth, steady(evidence.QueueConsumed, evidence.Entity{Service: "mailer", Instance: "m1", Resource: "mails"}, 12)}
+	sent := "\n  2-3 shop producer send mails\n    %d-990 mailer consumer process mails | messaging.destination.name=mails"
+	waiting := minute(&evidence.Bundle{Series: series, Spans: repeat(t, 40, func(int) string { return "0-1000 shop server POST /a" + fmt.Sprintf(sent, 900) })})
+	r := Run(waiting)
+	wantSaving(t, found(t, r, FindQueue), 0.89, 0.9)
+	if f := found(t, r, FindQueueWaited); f == nil || f.Value < 0.85 {
+		t.Errorf("share of the wait: %+v", f)
+	}
+	gone := minute(&evidence.Bundle{Series: series, Spans: repeat(t, 40, func(int) string { return "0-10 shop server POST /a" + fmt.Sprintf(sent, 900) })})
+	if f := found(t, Run(gone), FindQueue); f == nil || f.Impact != nil && f.Impact.Saved() > 0.001 {
+		t.Errorf("who went on is said to wait: %+v", f)
+	}
+}
