@@ -2,6 +2,7 @@ package analyzers
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -291,5 +292,27 @@ func TestQueueIsWaitedForOnlyByWhoWaitsForTheAnswer(t *testing.T) {
 	gone := minute(&evidence.Bundle{Series: series, Spans: repeat(t, 40, func(int) string { return "0-10 shop server POST /a" + fmt.Sprintf(sent, 900) })})
 	if f := found(t, Run(gone), FindQueue); f == nil || f.Impact != nil && f.Impact.Saved() > 0.001 {
 		t.Errorf("who went on is said to wait: %+v", f)
+	}
+}
+
+// Of a container with a quota and of one without it is known whether it was
+// stalled; of a process, and of one whose quota is known but not its stalls,
+// it is not.
+func TestWhoAQuotaCanStall(t *testing.T) {
+	entity := func(name string) evidence.Entity { return evidence.Entity{Service: name, Resource: "box"} }
+	limited, free, blind := entity("limited"), entity("free"), entity("blind")
+	r := Run(minute(&evidence.Bundle{Series: []evidence.Series{
+		steady(evidence.CPUThrottledRatio, limited, 0.004), steady(evidence.CPUUsage, limited, 0.1), steady(evidence.CPULimit, limited, 1),
+		steady(evidence.CPUUsage, free, 0.1),
+		steady(evidence.CPUUsage, blind, 0.1), steady(evidence.CPULimit, blind, 1),
+		steady(evidence.CPUUsage, evidence.Entity{Service: "process"}, 0.1)}}))
+	got := map[string]float64{}
+	for _, f := range r.Findings {
+		if f.Kind == FindQuotaStall {
+			got[f.Entity.Service] = f.Value
+		}
+	}
+	if want := map[string]float64{"limited": 0.004, "free": 0}; !maps.Equal(got, want) {
+		t.Errorf("quotas stall %v, want %v", got, want)
 	}
 }
