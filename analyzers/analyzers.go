@@ -28,6 +28,7 @@ type Finding struct {
 	Charts   []Chart           `json:"charts,omitempty"`  // how to show it
 	Onset    *Onset            `json:"onset,omitempty"`   // when it began, where its series shows a step
 	Victims  []evidence.Entity `json:"victims,omitempty"` // operations that the mechanism slows
+	Held     []evidence.Entity `json:"held,omitempty"`    // operations that stand still meanwhile, with the connections and workers that they hold
 	Facts    map[string]string `json:"facts,omitempty"`   // words for the rule's remedy template: table, columns, setting, ...
 }
 

@@ -276,7 +276,7 @@ func TestAnalyzersAreDocumentedAndUnique(t *testing.T) {
 // its own; who sends and goes on does not wait at all. The broker knows how
 // many messages wait, and the consumer how many it takes.
 func TestQueueIsWaitedForOnlyByWhoWaitsForTheAnswer(t *testing.T) {
-	list := evidence.Entity{Resource: "mails"}
+	list := evidence.Entity{Service: "broker", Instance: "b1", Resource: "mails"}
 	depth := steady(evidence.QueueDepth, list, 0)
 	for i := range depth.Values {
 		depth.Values[i] = float64(2 * i)

@@ -14,6 +14,7 @@ import (
 // line of the scoreboard: one run.
 type line struct {
 	scenario scenario.Scenario
+	handicap string // "": full sight
 	notRun   string // why it could not run
 	asked    bool   // culprit was
 	right    bool
@@ -72,7 +73,7 @@ func (b *scoreboard) printGains() {
 
 func (b *scoreboard) printRoutes(l line) {
 	w := tabwriter.NewWriter(b.out, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(w, "\n%s\trequests\tp50\tp95\tp99\tmax\tp95 healthy\n", l.scenario.Name)
+	fmt.Fprintf(w, "\n%s\trequests\tp50\tp95\tp99\tmax\tp95 healthy\n", l.name())
 	for _, r := range l.load.Routes {
 		fmt.Fprintf(w, "%s\t%.0f\t%s\t%s\t%s\t%s\t%s\n", r.Route, r.Count, ms(r.P50), ms(r.P95), ms(r.P99), ms(r.Max), ms(l.healthy.Felt.P95Of(r.Route)))
 	}
@@ -85,11 +86,11 @@ func (b *scoreboard) table(lines []line) {
 	fmt.Fprintln(w, "scenario\tresult\tplanted\trank\tfalse causes\tp95\tp95 without it: predicted, measured\tidle\tcores: lab, load, others\tseconds")
 	for _, l := range lines {
 		if l.notRun != "" {
-			fmt.Fprintf(w, "%s\tNOT RUN: %s\n", l.scenario.Name, l.notRun)
+			fmt.Fprintf(w, "%s\tNOT RUN: %s\n", l.name(), l.notRun)
 			continue
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.0f %%\t%.2f, %.2f, %.2f\t%.0f\n",
-			l.scenario.Name, l.result(), l.planted(), l.rank(), l.falseCauses(), l.hurt(), l.promise(), 100*l.cost.Idle, l.cost.Lab, l.cost.Load, l.cost.others(), l.seconds)
+			l.name(), l.result(), l.planted(), l.rank(), l.falseCauses(), l.hurt(), l.promise(), 100*l.cost.Idle, l.cost.Lab, l.cost.Load, l.cost.others(), l.seconds)
 	}
 	_ = w.Flush() // as above
 }
@@ -131,21 +132,36 @@ func (l line) result() string {
 	return "WRONG (" + l.status + ")"
 }
 
+func (l line) name() string {
+	if l.handicap == "" {
+		return l.scenario.Name
+	}
+	return l.scenario.Name + ", " + l.handicap
+}
+
 func (l line) planted() string {
 	if l.scenario.Expect == nil {
 		return "nothing"
 	}
-	return l.scenario.Expect.Rule
+	names := l.scenario.Expect.Rule
+	for _, other := range l.scenario.Pair {
+		names += " and " + other.Rule
+	}
+	return names
 }
 
 func (l line) rank() string {
 	if !l.asked || l.scenario.Expect == nil {
 		return "-"
 	}
+	rank := fmt.Sprint(l.verdict.Rank)
 	if l.verdict.Rank == 0 {
-		return "absent"
+		rank = "absent"
 	}
-	return fmt.Sprint(l.verdict.Rank)
+	for _, other := range l.verdict.Lacks {
+		rank += ", without " + other
+	}
+	return rank
 }
 
 func (l line) falseCauses() string {

@@ -26,6 +26,7 @@ type Scenario struct {
 	Load        Load     `yaml:"load"`
 	Expect      *Cause   `yaml:"expect"` // nil: nothing is wrong and nothing must be found
 	Also        []Cause  `yaml:"also"`   // true besides, as effects of the planted one
+	Pair        []Cause  `yaml:"pair"`   // planted as well, each a cause of its own
 	MustHurt    *Hurting `yaml:"must_hurt"`
 	Flaw        string   `yaml:"flaw"` // what the verdict must say of the run, where the run and not the shop was made bad
 }
@@ -41,6 +42,8 @@ type Fault struct {
 	PgBouncer map[string]int               `yaml:"pgbouncer"` // server connections, by service: those go through PgBouncer
 	Postgres  map[string]string            `yaml:"postgres"`  // server settings
 	Quota     map[string]float64           `yaml:"quota"`     // cores, by service
+	QuotaAt   time.Duration                `yaml:"quota_at"`  // after the load began; 0: from the start
+	QuotaFor  time.Duration                `yaml:"quota_for"` // how long it holds; 0: to the end
 	SQL       []string                     `yaml:"sql"`       // run after the seed
 	Sessions  []Session                    `yaml:"sessions"`  // of others, beside the load
 	Shop      map[string]settings.Choices  `yaml:"shop"`      // by service
@@ -134,6 +137,28 @@ func (s Scenario) Sound() bool {
 	return s.Expect == nil && s.Flaw == "" && reflect.ValueOf(s.Fault).IsZero()
 }
 
+// Renamed is the scenario with every name of what should be found replaced.
+func (s Scenario) Renamed(rename func(string) string) Scenario {
+	if s.Expect != nil {
+		expect := s.Expect.renamed(rename)
+		s.Expect = &expect
+	}
+	s.Also, s.Pair = renamed(s.Also, rename), renamed(s.Pair, rename)
+	return s
+}
+
+func renamed(causes []Cause, rename func(string) string) []Cause {
+	out := slices.Clone(causes)
+	for i, c := range causes {
+		out[i] = c.renamed(rename)
+	}
+	return out
+}
+
+func (c Cause) renamed(rename func(string) string) Cause {
+	return Cause{Rule: c.Rule, Service: rename(c.Service), Operation: rename(c.Operation), Resource: rename(c.Resource)}
+}
+
 func (s Scenario) validate() error {
 	if strings.TrimSpace(s.Description) == "" {
 		return errors.New("it has no description")
@@ -147,6 +172,9 @@ func (s Scenario) validate() error {
 		if cores <= 0 {
 			return fmt.Errorf("quota of %s is not positive", service)
 		}
+	}
+	if s.Fault.QuotaAt < 0 || s.Fault.QuotaFor < 0 || s.Fault.QuotaFor > 0 && s.Fault.QuotaAt == 0 {
+		return errors.New("quota_for needs a quota_at, and neither is negative")
 	}
 	if err := errors.Join(s.Fault.validateDatabase(), s.Fault.validateServices()); err != nil {
 		return err
@@ -204,6 +232,9 @@ func (f Fault) validateDatabase() error {
 func (s Scenario) validateExpectation() error {
 	if (s.Expect == nil) != (s.MustHurt == nil) {
 		return errors.New("expect and must_hurt belong together")
+	}
+	if s.Expect == nil && len(s.Pair) > 0 {
+		return errors.New("pair belongs to expect")
 	}
 	if s.Flaw != "" && s.Expect != nil {
 		return errors.New("a run that is of no use has no cause to find")

@@ -39,6 +39,8 @@ func TestBadScenarioIsRejected(t *testing.T) {
 		{"session without a name", "description: d\nfault: {sessions: [{sql: [BEGIN]}]}\n", "no name"},
 		{"session that does nothing", "description: d\nfault: {sessions: [{name: report}]}\n", "no statement"},
 		{"session before the load", "description: d\nfault: {sessions: [{name: report, sql: [BEGIN], at: -1s}]}\n", "negative"},
+		{"quota that ends and does not begin", "description: d\nfault: {quota: {orders: 1}, quota_for: 5s}\n", "quota_at"},
+		{"pair of nothing", "description: d\npair: [{rule: r}]\n", "pair"},
 		{"no description", expect, "description"},
 		{"no plateau", "description: d\nload: {plateau: 0s}\n", "plateau"},
 		{"expectation that need not hurt", "description: d\nexpect: {rule: r, service: s}\n", "belong together"},

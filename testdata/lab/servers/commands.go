@@ -100,19 +100,24 @@ func render(text, path string, data any) error {
 
 // scrapeTargets are all endpoints of ours by job, sorted by job; the replicas
 // of a service are one job.
-func scrapeTargets(ports map[string]int) []target {
+func (l *lab) scrapeTargets() []target {
 	intervals := map[string]string{"postgres_exporter": "5s", "node_exporter": "2s", "redis_exporter": "2s"}
 	var targets []target
-	for _, name := range slices.Sorted(maps.Keys(ports)) {
-		job := serviceOf(name)
-		if job == outside {
+	for _, name := range slices.Sorted(maps.Keys(l.ports)) {
+		service := serviceOf(name)
+		if service == outside {
 			continue
 		}
+		job := l.rename(service)
 		if n := len(targets); n > 0 && targets[n-1].Job == job { // sorted: SERVICE before SERVICE-2
-			targets[n-1].Addresses = append(targets[n-1].Addresses, address(ports[name]))
+			targets[n-1].Addresses = append(targets[n-1].Addresses, address(l.ports[name]))
 			continue
 		}
-		targets = append(targets, target{Job: job, Addresses: []string{address(ports[name])}, Interval: cmp.Or(intervals[job], "1s")})
+		interval := cmp.Or(intervals[service], "1s")
+		if l.Scrape > 0 {
+			interval = fmt.Sprintf("%ds", int(l.Scrape.Seconds()))
+		}
+		targets = append(targets, target{Job: job, Addresses: []string{address(l.ports[name])}, Interval: interval})
 	}
 	return targets
 }

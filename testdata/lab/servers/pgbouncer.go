@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/culprit-rca/culprit/testdata/lab/shop/names"
 )
 
 // pooler is a PgBouncer in transaction mode before the server, with a pool of
@@ -19,6 +21,8 @@ import (
 type pooler struct {
 	port  int
 	pools map[string]int // server connections, by service
+
+	names names.Names // of roles and the database
 }
 
 // dsn for a service. Statements must not be prepared by name: the next one may
@@ -33,7 +37,7 @@ func (p *pooler) console() string {
 }
 
 func (p *pooler) address(role, name string, query url.Values) string {
-	u := url.URL{Scheme: "postgres", User: url.User(role), Host: address(p.port), Path: name, RawQuery: query.Encode()}
+	u := url.URL{Scheme: "postgres", User: url.User(p.names.Rename(role)), Host: address(p.port), Path: name, RawQuery: query.Encode()}
 	return u.String()
 }
 
@@ -41,11 +45,11 @@ func (p *pooler) address(role, name string, query url.Values) string {
 func (p *pooler) configuration(dir string, server int) map[string]string {
 	lines := []string{"[databases]"}
 	for _, service := range slices.Sorted(maps.Keys(p.pools)) {
-		lines = append(lines, fmt.Sprintf("%s = host=127.0.0.1 port=%d dbname=shop pool_size=%d", service, server, p.pools[service]))
+		lines = append(lines, fmt.Sprintf("%s = host=127.0.0.1 port=%d dbname=%s pool_size=%d", service, server, p.names.Rename("shop"), p.pools[service]))
 	}
 	lines = append(lines, "[pgbouncer]", "listen_addr = 127.0.0.1", "listen_port = "+strconv.Itoa(p.port), "unix_socket_dir =",
 		"auth_type = trust", "auth_file = "+filepath.Join(dir, poolerUsers), "stats_users = culprit", "pool_mode = transaction", "max_client_conn = 500", "")
-	return map[string]string{poolerConfig: strings.Join(lines, "\n"), poolerUsers: "\"shop\" \"\"\n\"culprit\" \"\"\n"}
+	return map[string]string{poolerConfig: strings.Join(lines, "\n"), poolerUsers: p.names.Rename("\"shop\" \"\"\n\"culprit\" \"\"\n")}
 }
 
 const poolerConfig, poolerUsers = "pgbouncer.ini", "pgbouncer-users.txt"
@@ -62,7 +66,7 @@ func (l *lab) startPooler(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.pooler = &pooler{port: port, pools: l.Scenario.Fault.PgBouncer}
+	l.pooler = &pooler{port: port, pools: l.Scenario.Fault.PgBouncer, names: l.Sight.Names}
 	for name, text := range l.pooler.configuration(l.Dir, l.db.port) {
 		if err := os.WriteFile(filepath.Join(l.Dir, name), []byte(text), 0o644); err != nil {
 			return fmt.Errorf("configure pgbouncer: %w", err)

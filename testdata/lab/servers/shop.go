@@ -101,7 +101,7 @@ func (l *lab) shopProcess(service, name string, port int) settings.Process {
 	}
 	return settings.Process{
 		Service: service, Listen: address(port), Postgres: dsn,
-		Redis: l.state.Addresses.Redis, OTLP: l.state.Addresses.OTLP, Peers: l.peers(), Choices: choices,
+		Redis: l.state.Addresses.Redis, OTLP: l.state.Addresses.OTLP, Peers: l.peers(), Choices: choices, Sight: l.Sight,
 	}
 }
 

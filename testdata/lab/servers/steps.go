@@ -31,7 +31,7 @@ func (l *lab) startJaeger(context.Context) error {
 }
 
 func (l *lab) startPostgres(ctx context.Context) error {
-	db, err := newDatabase(filepath.Dir(l.Programs["postgres"]), l.Dir)
+	db, err := newDatabase(filepath.Dir(l.Programs["postgres"]), l.Dir, l.Sight.Names)
 	if err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func (l *lab) startPrometheus(context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := prometheusCommand(l.Programs["prometheus"], l.Dir, port, scrapeTargets(l.ports))
+	c, err := prometheusCommand(l.Programs["prometheus"], l.Dir, port, l.scrapeTargets())
 	if err != nil {
 		return err
 	}

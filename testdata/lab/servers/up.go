@@ -15,9 +15,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/culprit-rca/culprit/testdata/lab/means"
 	"github.com/culprit-rca/culprit/testdata/lab/scenario"
+	"github.com/culprit-rca/culprit/testdata/lab/shop/settings"
 )
 
 // Options say what lab to bring up.
@@ -27,6 +29,8 @@ type Options struct {
 	Programs means.Paths
 	Scenario scenario.Scenario
 	OTLP     string // base URL of an OTLP/HTTP receiver; "": Jaeger is started
+	Sight    settings.Sight
+	Scrape   time.Duration // between scrapes of every target; 0: each has its own
 	Progress func(string)
 }
 
@@ -146,12 +150,12 @@ func (l *lab) group(service string) (*cgroup, error) {
 	if l.parent == nil {
 		return nil, nil
 	}
-	group, err := l.groups.create(filepath.Join(l.state.ID, service))
+	group, err := l.groups.create(filepath.Join(l.state.ID, l.rename(service)))
 	if err != nil {
 		return nil, err
 	}
 	l.state.Cgroups = append(l.state.Cgroups, group.folders...)
-	if cores := l.Scenario.Fault.Quota[service]; cores > 0 {
+	if cores := l.Scenario.Fault.Quota[service]; cores > 0 && l.Scenario.Fault.QuotaAt == 0 {
 		if err := group.limit(cores); err != nil {
 			return nil, fmt.Errorf("limit %s to %g cores: %w", service, cores, err)
 		}
@@ -203,3 +207,6 @@ func (l *lab) port(name string) (int, error) {
 	l.ports[name] = port
 	return port, err
 }
+
+// rename gives the name under which something of the shop is known.
+func (l *lab) rename(text string) string { return l.Sight.Names.Rename(text) }

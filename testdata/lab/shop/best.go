@@ -6,7 +6,6 @@ import (
 	"net/http"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 const bestSQL = `SELECT p.id, p.name, p.cents, avg(r.rating)::float8 AS rating, count(*) AS reviews
@@ -34,7 +33,7 @@ type review struct {
 
 // loadReviews takes all reviews into memory, by product: a copy of a table, as
 // is kept in the hope of sparing the database.
-func loadReviews(ctx context.Context, db *pgxpool.Pool) (map[int64][]*review, error) {
+func loadReviews(ctx context.Context, db *database) (map[int64][]*review, error) {
 	rows, _ := db.Query(ctx, "SELECT id, product_id, rating, body FROM reviews")
 	all, err := pgx.CollectRows(rows, pgx.RowToAddrOfStructByName[review])
 	if err != nil {

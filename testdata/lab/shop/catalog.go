@@ -7,14 +7,13 @@ import (
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/culprit-rca/culprit/testdata/lab/shop/settings"
 )
 
 // catalog shows products and lists them, with a cache before the database.
 type catalog struct {
-	db       *pgxpool.Pool
+	db       *database
 	cache    *cache
 	features []features
 	reviews  map[int64][]*review
@@ -37,7 +36,7 @@ type listed struct {
 	Name    string  `json:"name" db:"name"`
 	Cents   int64   `json:"cents" db:"cents"`
 	Rating  float64 `json:"rating" db:"rating"`
-	Reviews int64   `json:"reviews" db:"reviews"`
+	Reviews int64   `json:"reviews" db:"review_count"`
 }
 
 func newCatalog(ctx context.Context, p settings.Process, t *telemetry) (routes, func(), error) {
@@ -103,10 +102,10 @@ func (c *catalog) listingKey(r *http.Request, category int64) string {
 	return key
 }
 
-const bestRatedSQL = `SELECT p.id, p.name, p.cents, avg(r.rating)::float8 AS rating, count(*) AS reviews
+const bestRatedSQL = `SELECT p.id, p.name, p.cents, avg(r.rating)::float8 AS rating, count(*) AS review_count
 FROM products p JOIN reviews r ON r.product_id = p.id
 WHERE p.category_id = $1 AND r.created_at < now()
-GROUP BY p.id, p.name, p.cents ORDER BY rating DESC, reviews DESC, p.id LIMIT 24`
+GROUP BY p.id, p.name, p.cents ORDER BY rating DESC, review_count DESC, p.id LIMIT 24`
 
 func (c *catalog) bestRated(ctx context.Context, category int64) ([]listed, error) {
 	rows, _ := c.db.Query(ctx, bestRatedSQL, category)

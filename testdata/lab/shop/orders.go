@@ -11,14 +11,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/culprit-rca/culprit/testdata/lab/shop/settings"
 )
 
 // orders takes orders, lists them, and ingests events about them.
 type orders struct {
-	db       *pgxpool.Pool
+	db       *database
 	client   *http.Client
 	payments *paymentClient
 	queue    *queueClient // nil: payments are called

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/culprit-rca/culprit/testdata/lab/shop/settings"
@@ -19,7 +18,7 @@ import (
 
 // payments charges cards and keeps a record.
 type payments struct {
-	db      *pgxpool.Pool
+	db      *database
 	tracer  trace.Tracer
 	client  *http.Client
 	partner string // base URL; "": a card takes its time and nobody is asked
@@ -86,7 +85,7 @@ func (p *payments) authorize(ctx context.Context) error {
 type paymentClient struct {
 	client   *http.Client
 	base     string
-	attempts int           // as long as payments fails, without a pause between them
+	attempts int           // as long as payments fails or is silent, without a pause between them
 	patience time.Duration // for each attempt; 0: as long as it takes
 }
 

@@ -34,7 +34,7 @@ type reply struct {
 func (t *telemetry) messaging(name, help string) prometheus.Counter {
 	labels := prometheus.Labels{"messaging_system": "redis", "messaging_destination_name": settings.PaymentsQueue}
 	c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels})
-	t.registry.MustRegister(c)
+	t.own.MustRegister(c)
 	return c
 }
 

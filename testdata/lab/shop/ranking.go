@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/culprit-rca/culprit/testdata/lab/shop/settings"
 )
@@ -39,7 +38,7 @@ var rankings = map[string]func([]features, int64) []int64{
 
 // loadFeatures derives a vector from each product's columns. What the numbers
 // mean does not matter, that they must be compared does.
-func loadFeatures(ctx context.Context, db *pgxpool.Pool) ([]features, error) {
+func loadFeatures(ctx context.Context, db *database) ([]features, error) {
 	rows, _ := db.Query(ctx, "SELECT id FROM products ORDER BY id")
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 )
 
 // openPool connects to PostgreSQL with statement spans and pool statistics.
-func openPool(ctx context.Context, p settings.Process, t *telemetry) (*pgxpool.Pool, error) {
+func openPool(ctx context.Context, p settings.Process, t *telemetry) (*database, error) {
 	config, err := pgxpool.ParseConfig(p.Postgres)
 	if err != nil {
 		return nil, fmt.Errorf("parse dsn of postgres: %w", err)
@@ -30,7 +30,7 @@ func openPool(ctx context.Context, p settings.Process, t *telemetry) (*pgxpool.P
 	if p.Choices.ConnLife > 0 {
 		config.MaxConnLifetime = p.Choices.ConnLife
 	}
-	config.ConnConfig.RuntimeParams["application_name"] = p.Service
+	config.ConnConfig.RuntimeParams["application_name"] = p.Rename(p.Service)
 	config.ConnConfig.Tracer = otelpgx.NewTracer(otelpgx.WithTracerProvider(t.tracers))
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
@@ -40,8 +40,8 @@ func openPool(ctx context.Context, p settings.Process, t *telemetry) (*pgxpool.P
 		pool.Close()
 		return nil, fmt.Errorf("reach postgres: %w", err)
 	}
-	t.registry.MustRegister(pgxpoolprometheus.NewCollector(pool, map[string]string{"db_name": config.ConnConfig.Database}))
-	return pool, nil
+	t.own.MustRegister(pgxpoolprometheus.NewCollector(pool, map[string]string{"db_name": config.ConnConfig.Database}))
+	return &database{pool, p.Rename}, nil
 }
 
 // cache is a read-through cache of JSON values in Redis.
@@ -70,7 +70,7 @@ func openCache(p settings.Process, t *telemetry) (*cache, error) {
 		hits:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "cache_hits_total", Help: "Lookups that found a value."}, []string{"cache"}),
 		misses: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "cache_misses_total", Help: "Lookups that found none."}, []string{"cache"}),
 	}
-	t.registry.MustRegister(c.hits, c.misses, redisprometheus.NewCollector("", "redis", client))
+	t.own.MustRegister(c.hits, c.misses, redisprometheus.NewCollector("", "redis", client))
 	return c, nil
 }
 

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/culprit-rca/culprit/testdata/lab/shop/names"
 )
 
 // PaymentsQueue is the list of Redis that holds payments to be made.
@@ -25,7 +27,20 @@ type Process struct {
 	OTLP     string            `json:"otlp"`               // base URL of an OTLP/HTTP receiver
 	Peers    map[string]string `json:"peers,omitempty"`    // process to base URL: SERVICE, SERVICE-2, ...
 	Choices  Choices           `json:"choices"`
+	Sight    Sight             `json:"sight"`
 }
+
+// Sight is what those who watch the shop may see of it, and under which names.
+// The zero value hides nothing.
+type Sight struct {
+	Sampling       float64     `json:"sampling,omitempty"`        // share of the requests that are traced; 0: all
+	OldConventions bool        `json:"old_conventions,omitempty"` // spans and latency as libraries named them before the conventions were stable
+	MetricPrefix   string      `json:"metric_prefix,omitempty"`   // of the shop's own metrics, ends in _
+	Names          names.Names `json:"names,omitempty"`           // other ones for services, tables, routes and the database
+}
+
+// Rename gives the name under which something of the shop is known.
+func (p Process) Rename(text string) string { return p.Sight.Names.Rename(text) }
 
 // Replicas are the base URLs of all processes of a service.
 func (p Process) Replicas(service string) []string {
