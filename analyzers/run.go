@@ -27,6 +27,7 @@ func All() []Analyzer {
 		statementWaits,
 		databaseClocks,
 		cpuThrottling,
+		cpuQuota,
 		poolSaturation,
 		cacheRatio,
 		cacheFallback,
