@@ -164,6 +164,9 @@ type BlockEdge struct {
 	Samples      int     `json:"samples"`
 	MaxWait      float64 `json:"max_wait_s"`
 	MaxBlockerTx float64 `json:"max_blocker_tx_s"`
+	// MaxBlockerIdle is for how long the blocker had been idle in its
+	// transaction, s; 0 where it was not, or where nobody looked.
+	MaxBlockerIdle float64 `json:"max_blocker_idle_s,omitempty"`
 }
 
 // IndexAdvice is an index that a statement lacks, and whether the server's own

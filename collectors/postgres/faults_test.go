@@ -225,7 +225,7 @@ func testLockQueue(t *testing.T, r release) {
 		if strings.Contains(e.BlockerText, "4242") {
 			t.Errorf("a literal was kept: %+v", e)
 		}
-		root = root || e.BlockerState == "idle in transaction" && e.BlockerApp == "holder" && e.Mode == "AccessExclusiveLock" && e.MaxBlockerTx > 1
+		root = root || e.BlockerState == "idle in transaction" && e.BlockerApp == "holder" && e.Mode == "AccessExclusiveLock" && e.MaxBlockerTx > 1 && e.MaxBlockerIdle > 1
 		queued = queued || e.BlockerState == "active" && strings.HasPrefix(e.BlockerText, "alter table") && e.Mode == "AccessShareLock"
 	}
 	if !root || !queued {
