@@ -24,7 +24,6 @@ func All() []Analyzer {
 		callGap,
 		slowStatement,
 		slowDependency,
-		statementWaits,
 		databaseClocks,
 		cpuThrottling,
 		cpuQuota,
