@@ -27,6 +27,7 @@ type configuration struct {
 	Events     string          `yaml:"events"` // file of events
 	Rules      []string        `yaml:"rules"`  // directories of rules
 	Links      linksBlock      `yaml:"links"`
+	Objectives objectivesBlock `yaml:"objectives"`
 }
 
 // linksBlock is where readers of a report reach their own tools.
@@ -158,7 +159,7 @@ func yamlText(err error) string {
 func (c *configuration) resolve(dir string) {
 	c.Prometheus.HTTP.SetDirectory(dir)
 	c.Traces.HTTP.SetDirectory(dir)
-	paths := []*string{&c.Prometheus.SignalsDir, &c.Postgres.DSNFile, &c.PgBouncer.DSNFile, &c.Load, &c.Events}
+	paths := []*string{&c.Prometheus.SignalsDir, &c.Postgres.DSNFile, &c.PgBouncer.DSNFile, &c.Load, &c.Events, &c.Objectives.History}
 	for i := range c.Traces.Files {
 		paths = append(paths, &c.Traces.Files[i])
 	}
@@ -176,6 +177,9 @@ func (c *configuration) validate(path string) error {
 	}
 	if err := c.Traces.HTTP.Validate(); err != nil {
 		return fmt.Errorf("configuration %s: traces: %w", path, err)
+	}
+	if err := c.Objectives.validate(); err != nil {
+		return fmt.Errorf("configuration %s: objectives: %w", path, err)
 	}
 	return nil
 }
