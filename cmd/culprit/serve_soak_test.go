@@ -26,7 +26,7 @@ func soakTime(t *testing.T) time.Duration {
 	}
 	text := os.Getenv("CULPRIT_SOAK")
 	if text == "" {
-		return 36 * time.Second
+		return 24 * time.Second
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {

@@ -41,7 +41,7 @@ async function walk(browser, root, shot, wrong) {
   await at('targets', 'shop');
   await page.click('a:text-is("shop")');
   await at('target', 'Causes over time');
-  await page.screenshot({ path: shot, fullPage: true });
+  await page.screenshot({ path: shot });
   const rows = await page.$$eval('svg.trend', all => all.map(s => ({ width: s.getBoundingClientRect().width, dots: s.querySelectorAll('circle').length })));
   if (rows.length === 0 || rows.some(r => r.width < 100 || r.dots === 0)) wrong.push('the trends are not drawn: ' + JSON.stringify(rows));
   const states = await page.$$eval('td[data-label="Now"]', all => all.map(e => e.innerText.trim()));
