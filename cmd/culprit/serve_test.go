@@ -279,6 +279,11 @@ func TestServeSecured(t *testing.T) {
 	if code, text := s.ask(t, "POST", hook, prodAlert("g"), "Authorization", auth); code != http.StatusAccepted {
 		t.Errorf("%d %s", code, text)
 	}
+	encrypted := filepath.Join(filepath.Dir(web), "tls.yml")
+	if err := os.WriteFile(encrypted, []byte("tls_server_config: {cert_file: cert.pem, key_file: key.pem}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	culprit(t, "serve", "--listen", "0.0.0.0:0", "--web-config", encrypted, "--config", serveConfig(t, nowhere)).wantError(t, exitUsage, "beyond the loopback")
 	if o := culprit(t, "serve", "--listen", "0.0.0.0:-1", "--web-config", web, "--config", serveConfig(t, nowhere)); strings.Contains(o.stderr, "beyond the loopback") || o.code == exitOK {
 		t.Errorf("with users it may listen anywhere, and fails for the port: %d %s", o.code, o.stderr)
 	}
