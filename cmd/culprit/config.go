@@ -27,6 +27,7 @@ type configuration struct {
 	Events     string          `yaml:"events"` // file of events
 	Rules      []string        `yaml:"rules"`  // directories of rules
 	Links      linksBlock      `yaml:"links"`
+	Objectives objectivesBlock `yaml:"objectives"`
 }
 
 // linksBlock is where readers of a report reach their own tools.
@@ -84,6 +85,19 @@ func readConfiguration(path string) (*configuration, error) {
 	if path == "" {
 		return c, nil
 	}
+	content, err := configurationText(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := decodeStrictly(content, c); err != nil {
+		return nil, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	c.resolve(filepath.Dir(path))
+	return c, c.validate(path)
+}
+
+// configurationText reads a file of a bounded size.
+func configurationText(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
@@ -96,13 +110,17 @@ func readConfiguration(path string) (*configuration, error) {
 	if len(content) > maxConfigBytes {
 		return nil, fmt.Errorf("configuration %s is larger than %d MiB", path, maxConfigBytes>>20)
 	}
+	return content, nil
+}
+
+// decodeStrictly refuses unknown keys, and shows no value in its error.
+func decodeStrictly(content []byte, into any) error {
 	dec := yaml.NewDecoder(bytes.NewReader(content))
 	dec.KnownFields(true)
-	if err := dec.Decode(c); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("configuration %s: %s", path, yamlText(err))
+	if err := dec.Decode(into); err != nil && !errors.Is(err, io.EOF) {
+		return errors.New(yamlText(err))
 	}
-	c.resolve(filepath.Dir(path))
-	return c, c.validate(path)
+	return nil
 }
 
 func newConfiguration() *configuration {
@@ -136,7 +154,7 @@ func yamlText(err error) string {
 func (c *configuration) resolve(dir string) {
 	c.Prometheus.HTTP.SetDirectory(dir)
 	c.Traces.HTTP.SetDirectory(dir)
-	paths := []*string{&c.Prometheus.SignalsDir, &c.Postgres.DSNFile, &c.PgBouncer.DSNFile, &c.Load, &c.Events}
+	paths := []*string{&c.Prometheus.SignalsDir, &c.Postgres.DSNFile, &c.PgBouncer.DSNFile, &c.Load, &c.Events, &c.Objectives.History}
 	for i := range c.Traces.Files {
 		paths = append(paths, &c.Traces.Files[i])
 	}
@@ -154,6 +172,9 @@ func (c *configuration) validate(path string) error {
 	}
 	if err := c.Traces.HTTP.Validate(); err != nil {
 		return fmt.Errorf("configuration %s: traces: %w", path, err)
+	}
+	if err := c.Objectives.validate(); err != nil {
+		return fmt.Errorf("configuration %s: objectives: %w", path, err)
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func (s *sourceFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&s.prometheus, "prometheus", "", "URL of Prometheus or a server that speaks its API")
 	f.StringVar(&s.postgres, "postgres", "", "DSN of PostgreSQL; keep the password in PGPASSWORD, a pass file or --config")
 	f.StringVar(&s.pgbouncer, "pgbouncer", "", "DSN of PgBouncer's console (database pgbouncer), looked at while a load runs")
-	f.StringVar(&s.load, "load", "", "result file of a load tool: k6 summary, JMeter JTL, Locust CSV")
+	f.StringVar(&s.load, "load", "", "result file of a load tool: k6 (summary, JSON, CSV, InfluxDB lines), JMeter JTL, Locust CSV, Gatling, plain CSV")
 	f.StringVar(&s.events, "events", "", "file of events (deployments, experiments): YAML list or JSON lines of time, kind, text, entity")
 }
 
