@@ -68,6 +68,7 @@ const (
 // factsOf computes the facts of a bundle.
 func factsOf(b *evidence.Bundle) *Facts {
 	f := factsOfTraces(BuildTraces(b))
+	f.index.joinCutStatements(b)
 	f.Stages, f.Events = stagesOf(b), eventsOf(b)
 	for i := range b.Histograms {
 		h := &b.Histograms[i]

@@ -22,6 +22,7 @@ func All() []Analyzer {
 		timeouts,
 		stragglers,
 		callGap,
+		largePayloadCalls,
 		slowStatement,
 		slowDependency,
 		databaseClocks,

@@ -65,6 +65,13 @@ func (a Attrs) Get(key string) string {
 	return ""
 }
 
+// AttrList stands for what many spans say alike. Equal ones, of spans that were
+// read together, have the same address: what is learned of one holds for all.
+type AttrList = *[]Attr
+
+// Shared is the part of the attributes that is shared; nil for none.
+func (a Attrs) Shared() AttrList { return a.shared }
+
 // All gives the attributes by key.
 func (a Attrs) All() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {

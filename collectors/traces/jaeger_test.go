@@ -367,10 +367,13 @@ func TestJaegerCheck(t *testing.T) {
 	s := newShop(t, otlpTo(t, jaeger.otlp))
 	s.request(time.Now(), time.Second, 1)
 	s.flush(t)
-	for deadline := time.Now().Add(10 * time.Second); len(p.Gaps) > 0 && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	const both = "[speaks Jaeger api_v3 over HTTP 2 services: gateway, orders] <nil>"
+	got := ""
+	for deadline := time.Now().Add(10 * time.Second); got != both && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		p, err = c.Check(context.Background())
+		got = fmt.Sprint(p.Lines, err)
 	}
-	if got := fmt.Sprint(p.Lines, err); got != "[speaks Jaeger api_v3 over HTTP 2 services: gateway, orders] <nil>" {
+	if got != both {
 		t.Error(got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // jsonScanner walks a JSON text and gives views of it; only strings with
@@ -89,35 +90,40 @@ func (s *jsonScanner) list(open, end byte, item func()) {
 }
 
 // raw measures a string at the position, quotes included.
-func (s *jsonScanner) raw() (text string, escaped bool) {
+func (s *jsonScanner) raw() string {
 	if s.next() != '"' {
 		s.fail("a string expected")
-		return `""`, false
+		return `""`
 	}
 	start, at := s.pos, s.pos+1
 	for {
-		for at < len(s.text) && !endsText[s.text[at]] {
-			at++
-		}
-		if at+1 >= len(s.text) && (at >= len(s.text) || s.text[at] == '\\') {
+		end := strings.IndexByte(s.text[at:], '"')
+		if end < 0 {
 			s.pos = len(s.text)
 			s.fail("")
-			return `""`, false
+			return `""`
 		}
-		if s.text[at] == '"' {
-			s.pos = at + 1
-			return s.text[start:s.pos], escaped
+		at += end + 1
+		if !escapes(s.text[start+1 : at-1]) {
+			s.pos = at
+			return s.text[start:at]
 		}
-		escaped = true
-		at += 2
 	}
 }
 
-var endsText = byteSet(`"\`)
+// escapes reports whether a text escapes what follows it: it ends in an odd
+// number of backslashes.
+func escapes(text string) bool {
+	n := len(text)
+	for n > 0 && text[n-1] == '\\' {
+		n--
+	}
+	return (len(text)-n)%2 == 1
+}
 
 func (s *jsonScanner) string() string {
-	raw, escaped := s.raw()
-	if !escaped {
+	raw := s.raw()
+	if strings.IndexByte(raw, '\\') < 0 {
 		return raw[1 : len(raw)-1]
 	}
 	var text string
