@@ -11,6 +11,7 @@ import (
 // of several witnesses of one thing the preferred one, and says what could
 // not be seen.
 func (r *run) bundle(w evidence.Window) *evidence.Bundle {
+	r.dropExporters()
 	r.nameInstances()
 	r.nameContainers()
 	r.dropLastResorts()

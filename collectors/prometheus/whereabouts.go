@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
@@ -16,6 +19,7 @@ import (
 type whereabouts struct {
 	ofTarget  map[evidence.Entity]string // service and instance: pod, "" where two claim it
 	ofAddress map[string]string          // IP of a pod: its name, "" where two had it
+	exporters map[evidence.Entity]bool   // services and instances that are exporters
 	services  map[evidence.Entity]bool   // services and their pods, that containers are found by
 }
 
@@ -24,18 +28,22 @@ const (
 	podInfo    = "kube_pod_info"
 )
 
+// exporterInfo is what an exporter says of itself.
+var exporterInfo = regexp.MustCompile(`^(.+_?exporter_build_info|kube_state_metrics_build_info|cadvisor_version_info)$`)
+
 // locate reads what tells the whereabouts of instances, if it is there.
 func (r *run) locate(ctx context.Context) error {
-	r.where = whereabouts{ofTarget: map[evidence.Entity]string{}, ofAddress: map[string]string{}, services: map[evidence.Entity]bool{}}
+	r.where = whereabouts{ofTarget: map[evidence.Entity]string{}, ofAddress: map[string]string{}, services: map[evidence.Entity]bool{}, exporters: map[evidence.Entity]bool{}}
 	var ask []string
-	for _, n := range []string{targetInfo, podInfo} {
-		if r.have[n] {
+	for n := range r.have {
+		if n == targetInfo || n == podInfo || exporterInfo.MatchString(n) {
 			ask = append(ask, n)
 		}
 	}
 	if len(ask) == 0 {
 		return nil
 	}
+	slices.Sort(ask)
 	probes, err := r.probeSeries(ctx, ask)
 	if err != nil {
 		return fmt.Errorf("read where instances run: %w", err)
@@ -46,7 +54,33 @@ func (r *run) locate(ctx context.Context) error {
 	if p := probes[podInfo]; p != nil {
 		r.where.addPods(p)
 	}
+	for _, n := range ask {
+		if p := probes[n]; p != nil && exporterInfo.MatchString(n) {
+			r.where.addExporters(p)
+		}
+	}
 	return nil
+}
+
+func (w *whereabouts) addExporters(p *probe) {
+	for _, l := range p.sets {
+		get := p.reader(l)
+		w.exporters[evidence.Entity{Service: serviceName(defaultService.fill(get)), Instance: defaultInstance.fill(get)}] = true
+	}
+}
+
+// dropExporters takes away what an exporter's own process uses: it is called
+// like what it watches, and that one's memory it is not.
+func (r *run) dropExporters() {
+	for i := range r.results {
+		res := &r.results[i]
+		if res.prefix != "" || !strings.HasPrefix(res.names[0], "process_") && !strings.HasPrefix(res.names[0], "go_") {
+			continue
+		}
+		res.series = slices.DeleteFunc(res.series, func(s evidence.Series) bool {
+			return r.where.exporters[evidence.Entity{Service: s.Entity.Service, Instance: s.Entity.Instance}]
+		})
+	}
 }
 
 func (w *whereabouts) addTargets(p *probe) {
