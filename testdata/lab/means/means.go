@@ -59,6 +59,7 @@ func candidates() []Program {
 		{Name: "postgres-18", Build: "npm install " + postgres18Package + "@" + postgres18Release, Optional: "without it the tests against PostgreSQL 18 are skipped", ForTests: true},
 		{Name: "hypopg", Debian: "postgresql-15-hypopg", Optional: "without it no test tries the advice of an index", ForTests: true},
 		{Name: "pgbouncer", Debian: "pgbouncer", Optional: "without it the tests through a pooler are skipped", ForTests: true},
+		{Name: "alertmanager", Debian: "prometheus-alertmanager", Optional: "without it no test sends an alert to a real Alertmanager", ForTests: true},
 		{Name: "chromium", Debian: "chromium", Optional: "without it no test opens the report in a browser", ForTests: true},
 	}
 }
