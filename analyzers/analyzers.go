@@ -28,6 +28,7 @@ type Finding struct {
 	Charts   []Chart           `json:"charts,omitempty"`  // how to show it
 	Onset    *Onset            `json:"onset,omitempty"`   // when it began, where its series shows a step
 	Victims  []evidence.Entity `json:"victims,omitempty"` // operations that the mechanism slows
+	Held     []evidence.Entity `json:"held,omitempty"`    // operations that stand still meanwhile, with the connections and workers that they hold
 	Facts    map[string]string `json:"facts,omitempty"`   // words for the rule's remedy template: table, columns, setting, ...
 }
 
@@ -108,6 +109,7 @@ type Result struct {
 	Findings []Finding
 	Skips    []Skip
 	Notes    []string // what was repaired in the traces, what slow requests share
+	Limits   []Limit  // the resources that more load would fill, the nearest first
 }
 
 // Validate refuses an analyzer that is nameless, undocumented or finds nothing.

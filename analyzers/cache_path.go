@@ -291,7 +291,7 @@ func reportCacheMisses(p *Pass, g *occurrences, use cacheUse, served float64) {
 	entity.Resource = g.to.String()
 	share := use.missed / use.reads
 	asked := g.asked()
-	facts := g.facts()
+	facts := g.facts("1")
 	facts["reads"] = strconv.FormatFloat(use.reads, 'f', 0, 64)
 	f := Finding{
 		Kind: FindCacheMissPath, Entity: entity, Value: share, Unit: "1", Victims: asked, Refs: typicalSlow(g.traces, 3), Facts: facts,

@@ -48,6 +48,8 @@ type occurrences struct {
 	found   [][]pattern // by trace
 	cost    float64     // ns of the mechanism's spans, weighted, over all
 	median  float64     // of value, by request
+	tail    float64     // its 95th percentile
+	most    float64     // the greatest
 	share   float64     // of the operation's requests that show it
 	example *pattern
 }
@@ -99,8 +101,8 @@ func (g *occurrences) add(t *Trace, found pattern) {
 	}
 }
 
-// measure takes the median value, the share of the requests served and the
-// example whose value is the median's.
+// measure takes the median value and the greatest, the share of the requests
+// served and the example whose value is the median's.
 func (g *occurrences) measure(served float64) {
 	type valued struct {
 		pattern *pattern
@@ -117,9 +119,11 @@ func (g *occurrences) measure(served float64) {
 	slices.SortStableFunc(values, func(a, b valued) int { return cmp.Compare(a.pattern.value, b.pattern.value) })
 	sum := 0.0
 	for _, v := range values {
-		if sum += v.weight; sum >= total/2 {
+		if sum += v.weight; sum >= total/2 && g.example == nil {
 			g.example, g.median = v.pattern, v.pattern.value
-			break
+		}
+		if g.most = v.pattern.value; sum <= tracedTail*total || g.tail == 0 {
+			g.tail = g.most
 		}
 	}
 	g.share = g.requests() / served
@@ -177,8 +181,8 @@ func (d *detector) report(p *Pass, g *occurrences, left int) {
 	entity.Resource = g.to.String()
 	f := Finding{
 		Kind: d.finds, Entity: entity, Value: g.median, Unit: d.unit, Text: d.text(g), Victims: asked,
-		Refs: typicalSlow(g.traces, 3), Facts: g.facts(),
-		Impact: p.Facts.predict(asked[0], g.traces, g.cut),
+		Refs: typicalSlow(g.traces, 3), Facts: g.facts(d.unit), Held: g.held(),
+		Impact: p.Facts.predict(asked[0], g.traces, d.without(p, g, asked[0])),
 	}
 	if left > 0 {
 		f.Warnings = append(f.Warnings, fmt.Sprintf("%d more places that cost less were left off", left))
@@ -196,12 +200,38 @@ func (d *detector) report(p *Pass, g *occurrences, left int) {
 }
 
 // facts are the example's, with what every remedy may want to say.
-func (g *occurrences) facts() map[string]string {
+func (g *occurrences) facts(unit string) map[string]string {
 	facts := map[string]string{"callee": g.to.String(), "system": g.to.system, "recurrence": percent(g.share), "traces": strconv.Itoa(len(g.traces))}
+	facts["median"], facts["p95"], facts["most"] = strconv.Itoa(int(g.median)), strconv.Itoa(int(g.tail)), strconv.Itoa(int(g.most))
+	if unit == "s" {
+		facts["median"], facts["p95"], facts["most"] = duration(g.median), duration(g.tail), duration(g.most)
+	}
 	for k, v := range g.example.facts {
 		facts[k] = v
 	}
 	return facts
+}
+
+// mostHeld bounds the operations that are listed as held up.
+const mostHeld = 32
+
+// held lists the operations that stand still while the mechanism lasts: those
+// through which the requests came that show it, each with what it holds.
+func (g *occurrences) held() []evidence.Entity {
+	var out []evidence.Entity
+	for k, t := range g.traces {
+		server := g.found[k][0].server
+		for up := 0; server >= 0 && up < maxDepth && len(out) < mostHeld; up++ {
+			if e := t.entity(server); !slices.Contains(out, e) {
+				out = append(out, e)
+			}
+			if server = t.Parent[server]; server >= 0 {
+				server = t.server[server]
+			}
+		}
+	}
+	slices.SortFunc(out, evidence.Entity.Compare)
+	return out
 }
 
 // tracedTail is the percentile that predictions are made for.

@@ -44,7 +44,7 @@ var mechanisms = []struct {
 		},
 	},
 	{
-		rule: "chatty-calls", has: "0-100 shop server GET /home\n" + loop(25, 5, 2, 1, query), value: 25, left: 100 - 24*2,
+		rule: "chatty-calls", has: "0-100 shop server GET /home\n" + loop(25, 5, 2, 1, query), value: 25, left: 100 - 24*(2+1),
 		near: map[string]string{
 			"nineteen":   "0-100 shop server GET /home\n" + loop(19, 5, 2, 1, query),
 			"long":       "0-300 shop server GET /home\n" + loop(25, 5, 8, 1, query),

@@ -14,6 +14,7 @@ const (
 	FindQueueGrowth Kind = "queue.growth"    // messages a second that the queue grows / consumed a second
 	FindQueueAge    Kind = "queue.age"       // s that the oldest message waits
 	FindQueueIdle   Kind = "queue.consumers" // consumers
+	FindQueueWaited Kind = "queue.waited"    // share of the p95 of the requests that go through it that lies between producer and consumer, 0..1
 )
 
 // minBacklog messages below which a queue is only in use.
@@ -27,7 +28,7 @@ var queueBacklog = Analyzer{
 	Doc:   "Growth of each queue over the window and the time that its consumers would need for what waits; the gain where a symptom's own service consumes it.",
 	Needs: []evidence.Kind{evidence.QueueDepth},
 	Uses:  []evidence.Kind{evidence.QueueConsumed, evidence.QueuePublished, evidence.QueueAge, evidence.QueueConsumers, evidence.QueueUnacked, evidence.Spans},
-	Finds: []Kind{FindQueue, FindQueueGrowth, FindQueueAge, FindQueueIdle},
+	Finds: []Kind{FindQueue, FindQueueGrowth, FindQueueAge, FindQueueIdle, FindQueueWaited},
 	Run:   runQueues,
 }
 
@@ -44,7 +45,7 @@ func runQueues(p *Pass) error {
 func (p *Pass) reportQueue(e evidence.Entity, w *witness) {
 	at, slope, _ := line(w.times, w.values)
 	end := at + slope*float64(w.times[len(w.times)-1]-w.times[0])/1000
-	consumed, counted := meanOf(p.seriesAt(evidence.QueueConsumed, e))
+	consumed, counted := p.consumedFrom(e)
 	if slope <= 0 || end < minBacklog {
 		return
 	}
@@ -66,6 +67,10 @@ func (p *Pass) reportQueue(e evidence.Entity, w *witness) {
 		Charts: []Chart{{Title: "Messages that wait", Unit: "{message}", Lines: []Line{{Name: e.String(), Times: w.times, Values: w.values}}}}}
 	f.Impact, f.Victims = p.queueImpact(e, wait)
 	p.Report(f)
+	if i := f.Impact; i != nil && len(p.Facts.Traces) > 0 {
+		p.Report(Finding{Kind: FindQueueWaited, Entity: e, Value: i.Share(), Unit: "1",
+			Text: fmt.Sprintf("%s of the p95 of %s lies between who sends and who takes", percent(i.Share()), i.Operation)})
+	}
 	if counted {
 		p.Report(Finding{Kind: FindQueueGrowth, Entity: e, Value: per(slope, consumed), Unit: "1", Text: fmt.Sprintf("%.1f messages a second are consumed, %.1f more arrive", consumed, slope)})
 	}
@@ -74,8 +79,30 @@ func (p *Pass) reportQueue(e evidence.Entity, w *witness) {
 	}
 }
 
+// openAbove is the span itself, or the next above it, that is open at a time;
+// -1 if none is.
+func (t *Trace) openAbove(i int32, at int64) int32 {
+	for i >= 0 && t.Spans[i].End <= at {
+		i = t.Parent[i]
+	}
+	return i
+}
+
+// consumedFrom is what is taken out of a queue a second: by the queue's own
+// account, or, where a broker knows its depth alone, by that of those who
+// consume from a destination of its name.
+func (p *Pass) consumedFrom(e evidence.Entity) (float64, bool) {
+	own := p.seriesAt(evidence.QueueConsumed, e)
+	if len(own) == 0 && e.Service == "" && e.Resource != "" {
+		own = p.seriesOf(evidence.QueueConsumed, func(o evidence.Entity) bool { return o.Resource == e.Resource })
+	}
+	return meanOf(own)
+}
+
 // queueImpact takes the wait between producer and consumer out of the traces
-// that go through the queue: the destination names it.
+// that go through the queue: the destination names it. Who sends and goes on
+// does not wait; a request that waits for the answer does, in the next span
+// above that is still open when the consumer begins.
 func (p *Pass) queueImpact(e evidence.Entity, wait float64) (*Impact, []evidence.Entity) {
 	ofQueue := func(s *evidence.Span) bool {
 		d := s.Attr(evidence.AttrMsgDest)
@@ -84,9 +111,13 @@ func (p *Pass) queueImpact(e evidence.Entity, wait float64) (*Impact, []evidence
 	cut := func(t *Trace) Cuts {
 		c := t.NewCuts()
 		for i := range t.Spans {
-			if up := t.Parent[i]; up >= 0 && ofQueue(&t.Spans[i]) {
-				gap := t.Spans[i].Start - t.gapStart(up, t.Spans[i].Start)
-				t.CutSelf(c, up, min(gap, int64(wait*1e9)))
+			if sent := t.Parent[i]; sent >= 0 && ofQueue(&t.Spans[i]) {
+				waits := t.openAbove(sent, t.Spans[i].Start)
+				if waits < 0 {
+					continue
+				}
+				gap := t.Spans[i].Start - t.gapStart(waits, t.Spans[i].Start)
+				t.CutSelf(c, waits, min(gap, int64(wait*1e9)))
 			}
 		}
 		return c
@@ -103,5 +134,5 @@ func (p *Pass) queueImpact(e evidence.Entity, wait float64) (*Impact, []evidence
 	if e.Service == "" {
 		return i, hurt
 	}
-	return p.orRough(i, hurt, e.Service, wait, "time to drain the queue")
+	return p.orRough(i, hurt, rough{service: e.Service, saved: evenly(wait), method: "time to drain the queue"})
 }

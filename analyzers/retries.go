@@ -1,6 +1,7 @@
 package analyzers
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -14,7 +15,8 @@ const FindRetriedCalls Kind = "calls.retried"
 var retryDetector = detector{
 	rule: "retry-storm", finds: FindRetriedCalls, unit: "1", find: retriedCalls,
 	text: func(g *occurrences) string {
-		return fmt.Sprintf("%s repeats failed calls %.0f times a request, waiting %s on them: %s.", g.place.Operation, g.median, g.example.facts["wasted"], g.brief())
+		return fmt.Sprintf("%s repeats failed calls, %s further attempts a request that meets a failure and up to %s, waiting %s on them at the median: %s.",
+			g.place.Operation, strconv.Itoa(int(g.median)), strconv.Itoa(int(g.most)), g.example.facts["wasted"], g.brief())
 	},
 }
 
@@ -59,6 +61,10 @@ func (t *Trace) retryPattern(g callGroup, wasted []int32, pauses map[int32][]str
 	if facts["error"] == "" {
 		facts["error"] = t.Spans[wasted[0]].Attr(evidence.AttrHTTPStatus)
 	}
+	if origin := t.originOf(wasted[0]); origin != wasted[0] {
+		facts["origin"] = t.calleeOf(origin).String()
+		facts["error"] = cmp.Or(t.Spans[origin].Attr(evidence.AttrErrorType), t.Spans[origin].Attr(evidence.AttrHTTPStatus), facts["error"])
+	}
 	facts["backoff"] = backoffOf(pauses[t.Parent[wasted[0]]])
 	waste := int64(0)
 	for _, i := range wasted {
@@ -78,6 +84,27 @@ func (t *Trace) retryPattern(g callGroup, wasted []int32, pauses map[int32][]str
 			t.CutSelf(c, p, t.selfWithin(p, list, t.Spans[p].Duration()))
 		}
 	}}
+}
+
+// originOf follows a failed call to the failed call within it that the failure
+// came from: the last to begin at each level, as what went before was mended.
+func (t *Trace) originOf(call int32) int32 {
+	origin := call
+	for at, depth := call, 0; depth < maxDepth; depth++ {
+		next := none
+		for _, c := range t.children(at) {
+			if s := &t.Spans[c]; isCall(s) && failed(s) || c == t.answer(at) {
+				next = c
+			}
+		}
+		if next == none {
+			break
+		}
+		if at = next; isCall(&t.Spans[at]) && failed(&t.Spans[at]) {
+			origin = at
+		}
+	}
+	return origin
 }
 
 // backoffOf names the pauses between attempts: growing when each is at least

@@ -52,7 +52,8 @@ var dependencyDetector = detector{
 		})
 	},
 	text: func(g *occurrences) string {
-		return fmt.Sprintf("%s waits %s, %s of the request, for something that leaves no spans: %s.", g.place.Operation, duration(g.median), g.example.facts["share"], g.brief())
+		return fmt.Sprintf("%s waits %s, one time in twenty %s, %s of the request, for something that leaves no spans: %s.",
+			g.place.Operation, duration(g.median), duration(g.tail), g.example.facts["share"], g.brief())
 	},
 }
 

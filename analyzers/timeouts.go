@@ -52,6 +52,13 @@ func (t *Trace) gaveUp(i int32) bool {
 	return slices.ContainsFunc(timeoutWords, func(w string) bool { return strings.Contains(why, w) }) || t.orphaned(i) > 0
 }
 
+// passesOn reports whether a call failed only because another within it was
+// given up: its caller did wait for the answer, which was that failure.
+func (t *Trace) passesOn(i int32) bool {
+	origin := t.originOf(i)
+	return origin != i && t.gaveUp(origin) && t.orphaned(i) == 0
+}
+
 // orphaned is how long the one who answered worked on after the call, in ns.
 func (t *Trace) orphaned(i int32) int64 {
 	a := t.answer(i)
@@ -67,7 +74,7 @@ func (t *Trace) orphaned(i int32) int64 {
 func timedOutCalls(t *Trace) []pattern {
 	var found []pattern
 	for _, g := range t.groups {
-		calls := picked(g.calls, t.gaveUp)
+		calls := picked(g.calls, func(i int32) bool { return t.gaveUp(i) && !t.passesOn(i) })
 		if len(calls) == 0 || !t.matters(g.server, calls) {
 			continue
 		}
@@ -84,6 +91,9 @@ func (t *Trace) timeoutFacts(calls []int32) map[string]string {
 	facts := t.spanFacts(calls[0])
 	facts["timeout"] = duration(seconds(t.medianDuration(calls)))
 	facts["error"] = cmp.Or(t.Spans[calls[0]].Attr(evidence.AttrErrorType), t.Spans[calls[0]].Attr(evidence.AttrHTTPStatus))
+	if inside := t.longestWithin(calls[0]); inside != calls[0] {
+		facts["inside"] = t.calleeOf(inside).String()
+	}
 	depth := 1
 	for p, up := t.Parent[calls[0]], 0; p >= 0 && up < maxDepth; p, up = t.Parent[p], up+1 {
 		if isCall(&t.Spans[p]) && failed(&t.Spans[p]) {
@@ -99,4 +109,25 @@ func (t *Trace) timeoutFacts(calls []int32) map[string]string {
 		facts["orphaned"] = duration(seconds(lost))
 	}
 	return facts
+}
+
+// longestWithin follows a call down to the call that it spends most of its
+// time in: half or more, at each level.
+func (t *Trace) longestWithin(call int32) int32 {
+	last := call
+	for at, depth := call, 0; depth < maxDepth; depth++ {
+		next := none
+		for _, c := range t.children(at) {
+			if 2*t.Spans[c].Duration() >= t.Spans[at].Duration() && (next == none || t.Spans[c].Duration() > t.Spans[next].Duration()) {
+				next = c
+			}
+		}
+		if next == none {
+			return last
+		}
+		if at = next; isCall(&t.Spans[at]) {
+			last = at
+		}
+	}
+	return last
 }

@@ -102,6 +102,7 @@ func (m *markdown) document() string {
 		}
 	}
 	m.leads()
+	m.headroom()
 	m.unseen()
 	m.rejected()
 	m.housekeeping()

@@ -161,6 +161,10 @@ func severalCauses() sample {
 				Symptoms: []analyzers.Symptom{sampleSymptom("gateway", "POST /api/orders", 0.81, 0.13, true), sampleSymptom("gateway", "GET /api/products", 0.312, 0.09, true), sampleSymptom("payments", "POST /charge", 0.021, 0.02, false)},
 				Slow:     []analyzers.Symptom{sampleSymptom("gateway", "POST /api/orders", 0.81, 0.13, true), sampleSymptom("gateway", "GET /api/products", 0.312, 0.09, true)},
 			},
+			Limits: []analyzers.Limit{
+				{Resource: evidence.Entity{Service: "orders", Resource: "orders-db"}, What: "connections of the pool", Peak: 1, Seen: 61, Rate: 38, Low: 36, High: 41, Reached: sampleStart.Add(30 * time.Second).UnixMilli(), Query: "pgxpool_acquired_conns"},
+				{Resource: evidence.Entity{Resource: "node-1"}, What: "cores of the node", Peak: 0.61, Seen: 61, Rate: 97, Low: 90, High: 108},
+			},
 			Skips: []analyzers.Skip{{Analyzer: "cpu-throttling", Missing: []evidence.Kind{evidence.CPUThrottledRatio}, Finds: []analyzers.Kind{"cpu.throttled"}}},
 		},
 		judged: &rules.Judgement{

@@ -41,6 +41,7 @@ type caseFinding struct {
 	Value           float64           `yaml:"value"`
 	Impact          *caseImpact       `yaml:"impact"`
 	Victims         []evidence.Entity `yaml:"victims"` // default: the operation of the impact
+	Held            []evidence.Entity `yaml:"held"`
 	Facts           map[string]string `yaml:"facts"`
 }
 
@@ -153,7 +154,7 @@ func (c *Case) result() *analyzers.Result {
 }
 
 func (c *Case) finding(f *caseFinding) analyzers.Finding {
-	out := analyzers.Finding{Kind: f.Kind, Entity: f.Entity, Value: f.Value, Facts: f.Facts, Victims: f.Victims, Text: fmt.Sprintf("%s is %g", f.Kind, f.Value)}
+	out := analyzers.Finding{Kind: f.Kind, Entity: f.Entity, Value: f.Value, Facts: f.Facts, Victims: f.Victims, Held: f.Held, Text: fmt.Sprintf("%s is %g", f.Kind, f.Value)}
 	if i := f.Impact; i != nil {
 		operation := i.Entity
 		if operation.IsZero() {

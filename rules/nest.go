@@ -2,6 +2,8 @@ package rules
 
 import (
 	"slices"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
 // nest puts victims under the cause that explains them, and further subjects
@@ -34,8 +36,9 @@ func owns(victim, cause *Hypothesis, ranked, owner []*Hypothesis) bool {
 	return owner[i] == victim || slices.Contains(victim.Explains, cause)
 }
 
-// explains: the rule says that it can, both slow the same operation, and the
-// cause is of the victim's order of magnitude.
+// explains: the rule says that it can, both slow the same operation, or the
+// cause holds up one of the service that the victim belongs to, and the cause
+// is of the victim's order of magnitude.
 func (h *Hypothesis) explains(victim *Hypothesis) bool {
 	if !slices.Contains(h.Rule.Explains, victim.Rule.ID) || h.gain() < 0.3*victim.gain() {
 		return false
@@ -45,7 +48,9 @@ func (h *Hypothesis) explains(victim *Hypothesis) bool {
 			return true
 		}
 	}
-	return h.Subject.Service != "" && h.Subject.Service == victim.Subject.Service
+	service := victim.Subject.Service
+	return service != "" && (h.Subject.Service == service ||
+		slices.ContainsFunc(h.Finding.Held, func(e evidence.Entity) bool { return e.Service == service }))
 }
 
 // same: one rule, one service, one operation: one cause in several places.

@@ -85,6 +85,19 @@ func readConfiguration(path string) (*configuration, error) {
 	if path == "" {
 		return c, nil
 	}
+	content, err := configurationText(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := decodeStrictly(content, c); err != nil {
+		return nil, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	c.resolve(filepath.Dir(path))
+	return c, c.validate(path)
+}
+
+// configurationText reads a file of a bounded size.
+func configurationText(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
@@ -97,13 +110,17 @@ func readConfiguration(path string) (*configuration, error) {
 	if len(content) > maxConfigBytes {
 		return nil, fmt.Errorf("configuration %s is larger than %d MiB", path, maxConfigBytes>>20)
 	}
+	return content, nil
+}
+
+// decodeStrictly refuses unknown keys, and shows no value in its error.
+func decodeStrictly(content []byte, into any) error {
 	dec := yaml.NewDecoder(bytes.NewReader(content))
 	dec.KnownFields(true)
-	if err := dec.Decode(c); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("configuration %s: %s", path, yamlText(err))
+	if err := dec.Decode(into); err != nil && !errors.Is(err, io.EOF) {
+		return errors.New(yamlText(err))
 	}
-	c.resolve(filepath.Dir(path))
-	return c, c.validate(path)
+	return nil
 }
 
 func newConfiguration() *configuration {

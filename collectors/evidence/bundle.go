@@ -97,6 +97,7 @@ func (p *Postgres) sort() {
 	slices.SortStableFunc(p.Unindexed, func(x, y PGForeignKey) int { return cmp.Or(cmp.Compare(x.Table, y.Table), cmp.Compare(x.Name, y.Name)) })
 	slices.SortStableFunc(p.Sequences, func(x, y PGSequence) int { return cmp.Compare(x.Name, y.Name) })
 	slices.SortStableFunc(p.Replicas, func(x, y PGReplica) int { return cmp.Compare(x.Name, y.Name) })
+	slices.SortStableFunc(p.Partitions, func(x, y PGPartition) int { return cmp.Compare(x.Name, y.Name) })
 	slices.SortStableFunc(p.Advice, func(x, y IndexAdvice) int {
 		return cmp.Or(cmp.Compare(x.QueryID, y.QueryID), cmp.Compare(x.DDL, y.DDL))
 	})

@@ -142,10 +142,11 @@ func (r *run) dropLastResorts() {
 }
 
 // rank of a result: the place of its read in the catalogue, and native
-// histograms, which resolve finer, before classic ones.
+// histograms, which resolve finer, before classic ones. Their counts and sums
+// say the same as the classic series, which are cheaper and can be newborn.
 func (q query) rank() int {
 	rank := 2 * q.read.order
-	if q.base != "" && !q.native {
+	if q.base != "" && !q.native || q.parts != nil {
 		rank++
 	}
 	return rank

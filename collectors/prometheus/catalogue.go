@@ -107,9 +107,10 @@ type read struct {
 	Sum    string        `yaml:"sum"`   // a histogram's sum, where it is not the base and _sum
 	Rated  *bool         `yaml:"rated"` // a rate from a metric that is already one, or a gauge from a counter: against the shape
 
-	order int // place in the catalogue: the preference
-	spec  *kindSpec
-	names [][]string // Metric, then each of With, alternatives expanded
+	order  int  // place in the catalogue: the preference
+	parted bool // every metric is a _count or a _sum, which native histograms hold too
+	spec   *kindSpec
+	names  [][]string // Metric, then each of With, alternatives expanded
 }
 
 // unseen is the gap that is left when none of some kinds was found.
@@ -327,7 +328,22 @@ func (r *read) check(kinds map[evidence.Kind]*kindSpec) error {
 	if r.Query == "" && len(r.With) > 0 {
 		return errors.New("with needs a query")
 	}
+	r.parted = r.spec.Shape != shapeHistogram && r.fromParts()
 	return r.checkQuery()
+}
+
+// fromParts reports whether the read takes rates of counts and sums of
+// histograms and nothing else.
+func (r *read) fromParts() bool {
+	for _, names := range r.names {
+		if !slices.ContainsFunc(names, func(n string) bool { _, part := partOf(n); return part != "" }) {
+			return false
+		}
+	}
+	if r.Query == "" {
+		return r.rate()
+	}
+	return !strings.Contains(rateOf.ReplaceAllString(r.Query, ""), "$SEL")
 }
 
 func (r *read) checkQuery() error {

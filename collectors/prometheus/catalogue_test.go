@@ -68,8 +68,10 @@ func anyMatch(f *family, r *read, native bool) *match {
 
 // Every query that the catalogue can make is one that PromQL's own parser
 // takes, and of the type that its function wants.
-func TestEveryQueryParses(t *testing.T) {
-	url := startPrometheus(t, t.TempDir(), "global: {}\n")
+func TestEveryQueryParses(t *testing.T) { eachRelease(t, checkQueries) }
+
+func checkQueries(t *testing.T, r release) {
+	url := r.start(t, t.TempDir(), "global: {}\n")
 	c, err := New(Config{URL: url, MaxQueries: 100_000})
 	if err != nil {
 		t.Fatal(err)
@@ -217,7 +219,7 @@ func TestOwnSignals(t *testing.T) {
 	p.gauge(`house_pool_busy{job="a",instance="a",p="q"}`, 4)
 	p.gauge(`hikaricp_connections_active{job="a",instance="a",pool="main"}`, 5)
 	p.gauge(`hikaricp_connections_active{job="b",instance="b",pool="main"}`, 6)
-	b, err := collectFrom(t, Config{URL: p.serve(t), SignalsDir: dir, Timeout: 20 * time.Second})
+	b, err := collectFrom(t, Config{URL: releases[0].serve(t, p), SignalsDir: dir, Timeout: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

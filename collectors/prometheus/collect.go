@@ -2,7 +2,6 @@ package prometheus
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -110,7 +109,7 @@ func (m *match) holds() bool {
 			return false
 		}
 	}
-	return !m.native || !m.probe.has("quantile")
+	return !m.native && m.parts == nil || !m.probe.has("quantile")
 }
 
 // plan chooses steps and windows from the intervals of scraping and writes
@@ -261,20 +260,9 @@ func (r *run) ask(ctx context.Context, q query) (result, answer, error) {
 		res.histograms = q.gatherNative(got)
 		return res, got, nil
 	}
-	var sums answer
-	if q.sum != "" {
-		if sums, err = r.queryRange(ctx, q.sum, r.grid, maxSeries); err != nil {
-			sums = answer{} // the buckets stand without their sum
-		}
-	}
-	res.histograms = q.gatherClassic(got, sums)
-	if len(got.Series) > 0 && len(res.histograms) == 0 {
-		err = errNoBuckets
-	}
+	res.histograms, err = r.askBuckets(ctx, q, got)
 	return res, got, err
 }
-
-var errNoBuckets = errors.New("no histogram could be put together: its buckets have no le label, or none is +Inf")
 
 // whole gives the series of an answer that is complete, none of another.
 func whole(a answer) []samples {

@@ -1,6 +1,7 @@
 package prometheus
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,20 +18,27 @@ import (
 //
 //	rate V SERIES      a counter that rises by V a second
 //	gauge V SERIES     a gauge at V
+//	text FILE LABELS   what a real program answered, see recorded_test.go
 //	want KIND SERVICE|INSTANCE|OPERATION|RESOURCE V UNIT
+//	quantile KIND Q SERVICE|INSTANCE|OPERATION|RESOURCE LOW HIGH
 //	none KIND SERVICE|INSTANCE|OPERATION|RESOURCE
 //	gap KIND REMEDY    part of the remedy
-func TestEcosystems(t *testing.T) {
+func TestEcosystems(t *testing.T) { eachBackend(t, checkEcosystems) }
+
+func checkEcosystems(t *testing.T, on backend) {
 	files, err := filepath.Glob("testdata/ecosystems/*.txt")
 	if err != nil || len(files) < 10 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
 	for _, f := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) { ecosystem(t, f) })
+		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			ecosystem(t, on, f)
+		})
 	}
 }
 
-func ecosystem(t *testing.T, file string) {
+func ecosystem(t *testing.T, on backend, file string) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -47,11 +55,14 @@ func ecosystem(t *testing.T, file string) {
 			} else {
 				p.gauge(series, value)
 			}
-		case "want", "none", "gap":
+		case "text":
+			name, labels, _ := strings.Cut(rest, " ")
+			p.scraped(t, filepath.Join("testdata", name), labels)
+		case "want", "none", "gap", "quantile":
 			wants = append(wants, line)
 		}
 	}
-	b, err := collectFrom(t, Config{URL: p.serve(t), Timeout: 20 * time.Second})
+	b, err := collectFrom(t, Config{URL: on.serve(t, p), Timeout: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,10 +103,26 @@ func expect(t *testing.T, b *evidence.Bundle, line string) {
 		return
 	}
 	n := len(rest)
+	if words[0] == "quantile" {
+		expectQuantile(t, b, kind, number(t, rest[0]), entityOf(strings.Join(rest[1:n-2], " ")), number(t, rest[n-2]), number(t, rest[n-1]))
+		return
+	}
 	steady(t, find(t, b, kind, entityOf(strings.Join(rest[:n-2], " "))), number(t, rest[n-2]), rest[n-1])
 }
 
 func entityOf(s string) evidence.Entity {
 	f := strings.Split(s, "|")
 	return evidence.Entity{Service: f[0], Instance: f[1], Operation: f[2], Resource: f[3]}
+}
+
+// expectQuantile of the hour to lie in the bucket between two bounds; +Inf
+// means "at least".
+func expectQuantile(t *testing.T, b *evidence.Bundle, k evidence.Kind, q float64, e evidence.Entity, low, high float64) {
+	t.Helper()
+	h := histogramOf(t, b, k, e)
+	v, lo, hi := h.Quantile(q, anHour.Start.UnixMilli(), anHour.End.UnixMilli()+1)
+	near := func(x, y float64) bool { return x == y || math.Abs(x-y) < 1e-9*math.Abs(y) }
+	if !near(lo, low) || !near(hi, high) || v < lo || v > hi {
+		t.Errorf("quantile %g of %s of %s is %g in (%g, %g], want (%g, %g] (%s)", q, k, e, v, lo, hi, low, high, h.Query)
+	}
 }

@@ -58,7 +58,7 @@ func failureGap(k evidence.Kind, err error) evidence.Gap {
 	case errors.Is(err, errBudget):
 		g.Remedy = "allow more queries"
 	case errors.Is(err, errNoBuckets):
-		g.Remedy = "export classic buckets with le, or native histograms; buckets with vmrange are not read"
+		g.Remedy = "export classic buckets with le, or native histograms"
 	case errors.Is(err, context.Canceled):
 		g.Reason, g.Remedy = "the collection was interrupted", "let it finish"
 	case errors.Is(err, errTooSlow), errors.Is(err, context.DeadlineExceeded), errors.Is(err, errNoAnswer):

@@ -36,14 +36,14 @@ func serviceName(s string) string {
 	return s
 }
 
-// labelMap keeps the raw labels, without the buckets' bound.
+// labelMap keeps the raw labels, without the buckets' bounds.
 func labelMap(l labels) map[string]string {
 	if len(l) == 0 {
 		return nil
 	}
 	out := make(map[string]string, len(l))
 	for _, x := range l {
-		if x.Name != "le" {
+		if x.Name != "le" && x.Name != "vmrange" {
 			out[x.Name] = x.Value
 		}
 	}

@@ -15,6 +15,7 @@ type match struct {
 	read   *read
 	prefix string
 	names  []string // as the server spells them: of read.Metric, then of read.With
+	parts  []string // for each name the part of native histograms that is meant, count or sum; nil where none is
 	base   string   // of a histogram, without _bucket
 	sum    string   // of a classic histogram: its _sum, "" where there is none
 	native bool     // a native histogram
@@ -66,6 +67,9 @@ func (c *catalogue) knownNames() map[string]bool {
 					if r.spec.Shape == shapeHistogram {
 						known[n+"_bucket"] = true
 					}
+					if base, part := partOf(n); r.parted && part != "" {
+						known[base] = true
+					}
 				}
 			}
 		}
@@ -77,15 +81,24 @@ func (f *family) matches(r *read, index nameIndex, have map[string]bool) []*matc
 	if r.spec.Shape == shapeHistogram {
 		return f.histograms(r, index, have)
 	}
+	out := f.named(r, index, index.find)
+	if r.parted {
+		out = append(out, f.named(r, index, index.findPart)...)
+	}
+	return out
+}
+
+// named finds a read's metrics by one way of finding, once for each prefix.
+func (f *family) named(r *read, index nameIndex, find func(names []string, prefix string) (hit, bool)) []*match {
 	var out []*match
 	taken := map[string]bool{}
 	for _, name := range r.names[0] {
-		for _, h := range index[name] {
-			if taken[h.prefix] || !f.means(h) {
+		for _, prefix := range index.prefixes(name) {
+			if taken[prefix] {
 				continue
 			}
-			if m, ok := f.complete(r, h, index); ok {
-				taken[h.prefix] = true
+			if m, ok := f.complete(r, prefix, find); ok {
+				taken[prefix] = true
 				out = append(out, m)
 			}
 		}
@@ -93,15 +106,18 @@ func (f *family) matches(r *read, index nameIndex, have map[string]bool) []*matc
 	return out
 }
 
-// complete finds the other metrics of a read under the same prefix.
-func (f *family) complete(r *read, h hit, index nameIndex) (*match, bool) {
-	m := &match{family: f, read: r, prefix: h.prefix, names: []string{h.actual}}
-	for _, with := range r.names[1:] {
-		actual, ok := index.find(with, h.prefix)
-		if !ok {
+// complete finds all metrics of a read under the same prefix.
+func (f *family) complete(r *read, prefix string, find func([]string, string) (hit, bool)) (*match, bool) {
+	m := &match{family: f, read: r, prefix: prefix}
+	for i, names := range r.names {
+		h, ok := find(names, prefix)
+		if !ok || i == 0 && !f.means(h) {
 			return nil, false
 		}
-		m.names = append(m.names, actual)
+		m.names = append(m.names, h.actual)
+		if h.part != "" {
+			m.parts = append(m.parts, h.part)
+		}
 	}
 	return m, true
 }

@@ -38,6 +38,7 @@ func normalise(name string) string {
 type hit struct {
 	actual string // as the server spells it
 	prefix string // "" or what ends in _
+	part   string // of a native histogram under that name: count, sum, or "" for the metric itself
 }
 
 // nameIndex finds the server's metrics by a known name.
@@ -51,7 +52,7 @@ func indexNames(known map[string]bool, names []string) nameIndex {
 		name := normalise(actual)
 		for at := 0; at >= 0; {
 			if known[name[at:]] {
-				index[name[at:]] = append(index[name[at:]], hit{actual, name[:at]})
+				index[name[at:]] = append(index[name[at:]], hit{actual: actual, prefix: name[:at]})
 			}
 			next := strings.IndexByte(name[at:], '_')
 			if next < 0 || at+next+1 >= len(name) {
@@ -72,15 +73,51 @@ func indexNames(known map[string]bool, names []string) nameIndex {
 }
 
 // find gives the metric of one of some names that has exactly a prefix.
-func (n nameIndex) find(names []string, prefix string) (string, bool) {
+func (n nameIndex) find(names []string, prefix string) (hit, bool) {
 	for _, name := range names {
 		for _, h := range n[name] {
 			if h.prefix == prefix {
-				return h.actual, true
+				return h, true
 			}
 		}
 	}
-	return "", false
+	return hit{}, false
+}
+
+// findPart finds what a server that keeps native histograms has in place of
+// their _count and _sum: one metric without either.
+func (n nameIndex) findPart(names []string, prefix string) (hit, bool) {
+	for _, name := range names {
+		base, part := partOf(name)
+		if h, ok := n.find([]string{base}, prefix); ok && part != "" {
+			h.part = part
+			return h, true
+		}
+	}
+	return hit{}, false
+}
+
+// prefixes under which a name is there, whole or as a part, the shortest first.
+func (n nameIndex) prefixes(name string) []string {
+	base, _ := partOf(name)
+	var out []string
+	for _, h := range slices.Concat(n[name], n[base]) {
+		if !slices.Contains(out, h.prefix) {
+			out = append(out, h.prefix)
+		}
+	}
+	slices.SortStableFunc(out, func(x, y string) int { return len(x) - len(y) })
+	return out
+}
+
+// partOf splits the name of a histogram's count or sum; part is "" for any other.
+func partOf(name string) (base, part string) {
+	for _, part := range []string{"count", "sum"} {
+		if base, ok := strings.CutSuffix(name, "_"+part); ok {
+			return base, part
+		}
+	}
+	return name, ""
 }
 
 var legacyName = regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:]*$`)

@@ -1,64 +1,12 @@
 package prometheus
 
 import (
-	"context"
 	"fmt"
 	"math"
-	"net/http/httptest"
 	"testing"
-	"time"
-
-	instrument "github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
-
-// A service that has only native histograms, scraped by a real server.
-func TestNativeHistograms(t *testing.T) {
-	program(t, "prometheus")
-	latency := instrument.NewHistogramVec(instrument.HistogramOpts{Name: "http_server_request_duration_seconds", Help: "h",
-		NativeHistogramBucketFactor: 1.1}, []string{"http_request_method", "http_route"})
-	registry := instrument.NewRegistry()
-	registry.MustRegister(latency)
-	target := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	defer target.Close()
-	go func() {
-		for ctx := t.Context(); ctx.Err() == nil; time.Sleep(5 * time.Millisecond) {
-			for range 9 {
-				latency.WithLabelValues("GET", "/x").Observe(0.2)
-			}
-			latency.WithLabelValues("GET", "/x").Observe(3)
-		}
-	}()
-	url := startPrometheus(t, t.TempDir(), fmt.Sprintf("global: {scrape_interval: 500ms, scrape_timeout: 500ms}\nscrape_configs:\n- {job_name: api, static_configs: [{targets: ['%s']}]}\n", target.Listener.Addr()),
-		"--enable-feature=native-histograms")
-	c, err := New(Config{URL: url, MaxQueries: 1000})
-	if err != nil {
-		t.Fatal(err)
-	}
-	awaitScrapes(t, c, 10)
-	now := time.Now()
-	b, err := c.Collect(context.Background(), evidence.Window{Start: now.Add(-4 * time.Second), End: now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := hist(t, b, evidence.Entity{Service: "api", Operation: "GET /x"})
-	from, to := h.Times[0], h.Times[len(h.Times)-1]+1
-	for q, want := range map[float64]float64{0.5: 0.2, 0.99: 3} {
-		v, lo, hi := h.Quantile(q, from, to)
-		if lo > want || hi < want || hi/lo > 1.1 || v < lo || v > hi {
-			t.Errorf("quantile %g is %g in (%g, %g], want %g", q, v, lo, hi, want)
-		}
-	}
-	count := 0.0
-	for _, r := range h.Rates[0] {
-		count += r
-	}
-	if mean := h.Sum[0] / count; math.Abs(mean-0.48) > 1e-6 {
-		t.Errorf("mean %g, want 0.48", mean)
-	}
-}
 
 // Custom bounds, a resolution that was lowered on the way, an overflow and a
 // zero bucket: nothing observed is lost.

@@ -146,7 +146,32 @@ func (m *match) render(d detail, g grid, up bool) string {
 	if m.read.Agg != "sum" && m.read.Query == "" {
 		template = m.read.Agg + strings.TrimPrefix(template, "sum")
 	}
-	return m.fillIn(byLabels(m.by(d)), template, m.names, g)
+	return m.fillIn(byLabels(m.by(d)), m.unpacked(template), m.names, g)
+}
+
+// Rates, and first samples, of counters: all that a catalogue's query may do
+// with a _count or a _sum, because from a native histogram these two can be
+// taken out only after the rate.
+var (
+	rateOf    = regexp.MustCompile(`rate\(\$(\d)\{\$SEL(?:,[^}]*)?\}\[\$W\]\)`)
+	newbornOf = regexp.MustCompile(`\(\$(\d)\{\$SEL\} unless \$\d\{\$SEL\} offset \$W\)`)
+)
+
+// unpacked takes the parts that are meant out of native histograms.
+func (m *match) unpacked(template string) string {
+	if m.parts == nil {
+		return template
+	}
+	for _, re := range []*regexp.Regexp{rateOf, newbornOf} {
+		template = re.ReplaceAllStringFunc(template, func(ref string) string {
+			n := re.FindStringSubmatch(ref)[1][0] - '1'
+			if ref[0] != '(' {
+				ref = "(" + ref + ")"
+			}
+			return "histogram_" + m.parts[n] + ref
+		})
+	}
+	return template
 }
 
 // rate reports whether the metric is a counter to be differentiated.

@@ -16,8 +16,9 @@ import (
 
 // The texts were recorded from node_exporter 1.5, postgres_exporter 0.11,
 // redis_exporter 1.45 and cAdvisor 0.60; here a real server scrapes them.
-func TestScrapedExporters(t *testing.T) {
-	program(t, "prometheus")
+func TestScrapedExporters(t *testing.T) { eachRelease(t, checkScraped) }
+
+func checkScraped(t *testing.T, r release) {
 	exporters := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 		text, err := os.ReadFile(filepath.Join("testdata", "exporter_"+filepath.Base(r.URL.Path)+".prom"))
@@ -32,7 +33,7 @@ func TestScrapedExporters(t *testing.T) {
 	for _, e := range []string{"node", "postgres", "redis", "minicadvisor"} {
 		settings += fmt.Sprintf("- {job_name: %s, metrics_path: /%s, honor_timestamps: false, static_configs: [{targets: ['%s']}]}\n", e, e, exporters.Listener.Addr())
 	}
-	url := startPrometheus(t, t.TempDir(), settings)
+	url := r.start(t, t.TempDir(), settings)
 	c, err := New(Config{URL: url, MaxQueries: 1000})
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +50,7 @@ func TestScrapedExporters(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Join(p.Lines, "\n")
-	for _, want := range []string{"answers (version 2.", "through cAdvisor, kubelet", "through redis_exporter", "read every 1s"} {
+	for _, want := range []string{"answers (version " + r.version, "through cAdvisor, kubelet", "through redis_exporter", "read every 1s"} {
 		if !strings.Contains(lines, want) {
 			t.Errorf("no %q in\n%s", want, lines)
 		}

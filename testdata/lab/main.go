@@ -39,7 +39,7 @@ const usage = `usage: lab [flags] VERB
   matrix [SCENARIO...]   as run, all by default; one table; fails unless all are right
   repeats VARIANT        one lab, several short runs of one load, the evidence of each kept:
                          what differs between them is noise
-  list                   the scenarios
+  list                   the scenarios and the handicaps
   down                   end the lab and remove what it made
 
 flags:
@@ -81,6 +81,7 @@ type app struct {
 	source    string
 	fix       bool
 	options   runOptions
+	handicap  handicap
 	scenarios []scenario.Scenario
 	out, err  io.Writer
 	start     time.Time
@@ -95,6 +96,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	}
 	if err != nil {
 		return usageError{err}
+	}
+	if a.handicap, err = handicapOf(a.options.handicap); err != nil {
+		return err
 	}
 	folder, err := fs.Sub(scenarioFiles, "scenarios")
 	if err != nil {
@@ -128,6 +132,9 @@ func (a *app) do(ctx context.Context, verb string, names []string) error {
 	case "list":
 		for _, s := range a.scenarios {
 			fmt.Fprintf(a.out, "%-18s %s", s.Name, s.Description)
+		}
+		for _, h := range handicaps {
+			fmt.Fprintf(a.out, "--handicap %-16s %s\n", h.name, h.says)
 		}
 		return nil
 	case "down":

@@ -3,22 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
-	"reflect"
 	"runtime"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/culprit-rca/culprit/testdata/lab/load"
-	"github.com/culprit-rca/culprit/testdata/lab/means"
-	"github.com/culprit-rca/culprit/testdata/lab/scenario"
 )
 
 func hostOf(base string) string { return strings.TrimPrefix(base, "http://") }
@@ -84,58 +75,3 @@ func (c cost) others() float64 {
 // disturbed is the share of a core that others may use before a run counts as
 // disturbed: about what an idle desktop takes.
 const disturbed = 0.3
-
-// reference is what clients felt when nothing was wrong on this machine.
-type reference struct {
-	Felt   load.Summary  `json:"felt"`
-	Under  scenario.Load `json:"under"`
-	Others float64       `json:"others_cores"`
-}
-
-// healthyLoad returns the reference: the run at hand if it is the healthy one,
-// else the one that was kept. A disturbed run does not replace a quiet one.
-// Without a reference for this load the result is empty.
-func healthyLoad(s scenario.Scenario, now load.Summary, cost cost) (reference, error) {
-	cache, err := means.CacheDir()
-	if err != nil {
-		return reference{}, err
-	}
-	path := filepath.Join(cache, "healthy.json")
-	kept, err := readReference(path)
-	if err != nil {
-		return reference{}, err
-	}
-	if !reflect.DeepEqual(kept.Under, s.Load) {
-		kept = reference{}
-	}
-	if s.Name != scenario.Healthy {
-		return kept, nil
-	}
-	fresh := reference{Felt: now, Under: s.Load, Others: cost.others()}
-	if kept.Felt.Requests > 0 && fresh.Others > max(disturbed, kept.Others) {
-		return kept, nil
-	}
-	text, err := json.Marshal(fresh)
-	if err != nil {
-		return fresh, fmt.Errorf("encode healthy load: %w", err)
-	}
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return fresh, fmt.Errorf("create cache: %w", err)
-	}
-	return fresh, os.WriteFile(path, text, 0o644)
-}
-
-func readReference(path string) (reference, error) {
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return reference{}, nil
-	}
-	if err != nil {
-		return reference{}, fmt.Errorf("read healthy load: %w", err)
-	}
-	var kept reference
-	if err := json.Unmarshal(text, &kept); err != nil {
-		return reference{}, fmt.Errorf("decode healthy load %s: %w", path, err)
-	}
-	return kept, nil
-}

@@ -51,7 +51,7 @@ func (a *app) loadAgain(ctx context.Context, s scenario.Scenario, state *servers
 		return fmt.Errorf("create folder for the evidence: %w", err)
 	}
 	for n := range max(1, a.options.repeat) {
-		plan, err := load.Prepare(state.Dir, state.Addresses.Gateway, s.Load)
+		plan, err := load.Prepare(state.Dir, state.Addresses.Gateway, s.Load, a.handicap.sight.Names)
 		if err != nil {
 			return err
 		}

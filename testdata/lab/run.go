@@ -26,6 +26,7 @@ type runOptions struct {
 	keep      bool
 	out       string
 	repeat    int
+	handicap  string
 }
 
 func (o *runOptions) register(flags *flag.FlagSet) {
@@ -35,6 +36,7 @@ func (o *runOptions) register(flags *flag.FlagSet) {
 	flags.BoolVar(&o.record, "record", false, "keep each evidence bundle in testdata/scenarios")
 	flags.BoolVar(&o.keep, "keep", false, "leave the last lab up")
 	flags.StringVar(&o.out, "o", filepath.Join(os.TempDir(), "culprit-lab-reports"), "folder for reports")
+	flags.StringVar(&o.handicap, "handicap", "", "what culprit sees less of, or otherwise: see list")
 	flags.IntVar(&o.repeat, "repeat", 1, "how often each scenario runs")
 }
 
@@ -65,11 +67,12 @@ func (a *app) up(ctx context.Context, names []string) error {
 func (a *app) bringUp(ctx context.Context, s scenario.Scenario, programs means.Paths, otlp string) (*servers.State, error) {
 	state, err := servers.Up(ctx, servers.Options{
 		Dir: a.dir, Source: a.source, Programs: programs, Scenario: s, OTLP: otlp, Progress: a.progress,
+		Sight: a.handicap.sight, Scrape: a.handicap.scrape,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := load.Warm(ctx, state.Addresses.Gateway); err != nil {
+	if err := load.Warm(ctx, state.Addresses.Gateway, a.handicap.sight.Names); err != nil {
 		return nil, errors.Join(err, servers.Down(a.dir))
 	}
 	for _, note := range state.Notes {
@@ -180,11 +183,11 @@ func (a *app) receiver() (string, error) {
 
 // loadAndAsk loads the shop through culprit, and scores what culprit says.
 func (a *app) loadAndAsk(ctx context.Context, s scenario.Scenario, state *servers.State, programs means.Paths) (line, error) {
-	plan, err := load.Prepare(state.Dir, state.Addresses.Gateway, s.Load)
+	plan, err := load.Prepare(state.Dir, state.Addresses.Gateway, s.Load, a.handicap.sight.Names)
 	if err != nil {
 		return line{}, err
 	}
-	out := filepath.Join(a.options.out, s.Name)
+	out := filepath.Join(a.options.out, a.handicap.of(s))
 	if err := os.RemoveAll(out); err != nil {
 		return line{}, fmt.Errorf("clear reports: %w", err)
 	}
@@ -193,15 +196,20 @@ func (a *app) loadAndAsk(ctx context.Context, s scenario.Scenario, state *server
 	}
 	a.progress("load")
 	began, command := time.Now(), a.command(ctx, state, programs["k6"], out, plan)
-	if err := command.Run(); err != nil {
+	endSessions := load.Beside(ctx, state.Addresses.Owner, a.handicap.sessions(s))
+	endJobs := load.Schedule(ctx, state.Addresses.Batch, s.Fault.Jobs)
+	lift := state.ThrottleLate(ctx, s.Fault, a.handicap.sight.Names)
+	if err := errors.Join(command.Run(), endSessions(), endJobs(), lift()); err != nil {
 		return line{}, fmt.Errorf("load: %w", err)
 	}
-	l := line{scenario: s}
+	l := line{scenario: s, handicap: a.handicap.name}
 	if l.load, err = plan.Summary(); err != nil {
 		return l, err
 	}
-	if l.cost, err = measure(ctx, state.Addresses.Prometheus, began.Add(s.Load.Ramp+s.Load.Plateau), s.Load.Plateau); err != nil {
-		return l, err
+	if a.handicap.scrape < s.Load.Plateau/2 { // else nothing was scraped often enough to tell
+		if l.cost, err = measure(ctx, state.Addresses.Prometheus, began.Add(s.Load.Ramp+s.Load.Plateau), s.Load.Plateau); err != nil {
+			return l, err
+		}
 	}
 	spent := command.ProcessState
 	l.cost.Load = (spent.UserTime() + spent.SystemTime()).Seconds() / time.Since(began).Seconds()
@@ -220,27 +228,25 @@ func (a *app) judge(l *line, s scenario.Scenario, out string) error {
 	if err != nil {
 		return err
 	}
-	l.asked, l.status, l.verdict = true, report.Verdict.Status, score.Judge(s, report)
-	l.right = l.verdict.Right(s, report)
+	want := a.handicap.expected(s)
+	l.asked, l.status, l.verdict = true, report.Verdict.Status, score.Judge(want, report)
+	l.right = l.verdict.Right(want, report)
+	l.gain = score.GainOf(l.verdict, report, func(operation string) float64 {
+		return l.healthy.Felt.P95Of(operation, a.handicap.sight.Names.Rename)
+	})
 	if !a.options.record {
 		return nil
 	}
-	return copyFile(filepath.Join(out, "run.culprit"), filepath.Join(a.source, "..", "scenarios", s.Name, "run.culprit"))
+	return copyFile(filepath.Join(out, "run.culprit"), filepath.Join(a.source, "..", "scenarios", a.handicap.of(s), "run.culprit"))
 }
 
 // command is k6, by itself or as the load command of culprit.
 func (a *app) command(ctx context.Context, state *servers.State, k6, out string, plan load.Plan) *exec.Cmd {
 	path, args := k6, plan.Args
 	if !a.options.noCulprit {
-		at := state.Addresses
 		path = a.options.culprit
-		args = []string{"run", "--prometheus", at.Prometheus, "--postgres", at.Postgres, "-o", out, "--format", "md,html,json"}
-		if a.options.otlp {
-			args = append(args, "--otlp-listen", hostOf(at.OTLP))
-		} else {
-			args = append(args, "--traces", at.Traces)
-		}
-		args = append(append(args, "--", k6), plan.Args...)
+		args = append(a.sources(state), "-o", out, "--format", "md,html,json", "--", k6)
+		args = append(append([]string{"run"}, args...), plan.Args...)
 	}
 	command := exec.CommandContext(ctx, path, args...)
 	command.Env = append(os.Environ(), plan.Env...)
@@ -248,6 +254,27 @@ func (a *app) command(ctx context.Context, state *servers.State, k6, out string,
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = 20 * time.Second
 	return command
+}
+
+// sources are the flags for what culprit may see.
+func (a *app) sources(state *servers.State) []string {
+	at, traces := state.Addresses, []string{"--traces", state.Addresses.Traces}
+	if a.options.otlp {
+		traces = []string{"--otlp-listen", hostOf(at.OTLP)}
+	}
+	var args []string
+	for _, source := range []struct {
+		name  string
+		flags []string
+	}{{prometheusSource, []string{"--prometheus", at.Prometheus}}, {postgresSource, []string{"--postgres", at.Postgres}}, {tracesSource, traces}} {
+		if !a.handicap.hides(source.name) {
+			args = append(args, source.flags...)
+		}
+	}
+	if at.PgBouncer != "" && !a.handicap.hides(postgresSource) {
+		args = append(args, "--pgbouncer", at.PgBouncer)
+	}
+	return args
 }
 
 func copyFile(from, to string) error {

@@ -14,11 +14,13 @@ import (
 // line of the scoreboard: one run.
 type line struct {
 	scenario scenario.Scenario
+	handicap string // "": full sight
 	notRun   string // why it could not run
 	asked    bool   // culprit was
 	right    bool
 	status   string
 	verdict  score.Verdict
+	gain     *score.Gain // nil: not known
 	load     load.Summary
 	healthy  reference
 	cost     cost
@@ -46,12 +48,32 @@ func (b *scoreboard) add(l line) {
 func (b *scoreboard) print(several bool) {
 	if several {
 		b.table(b.lines)
+		b.printGains()
+	}
+}
+
+// printGains says how well the reports knew what fixing would buy.
+func (b *scoreboard) printGains() {
+	var off, savings []float64
+	inside := 0
+	for _, l := range b.lines {
+		if l.gain == nil {
+			continue
+		}
+		off, savings = append(off, l.gain.Off()), append(savings, l.gain.SavingOff())
+		if l.gain.Inside() {
+			inside++
+		}
+	}
+	if len(off) > 0 {
+		fmt.Fprintf(b.out, "\npredicted p95 without the fault, %d runs: median error %.0f %%; of the saving %.0f %%; %d of the savings measured lie within the interval stated\n",
+			len(off), 100*score.Median(off), 100*score.Median(savings), inside)
 	}
 }
 
 func (b *scoreboard) printRoutes(l line) {
 	w := tabwriter.NewWriter(b.out, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(w, "\n%s\trequests\tp50\tp95\tp99\tmax\tp95 healthy\n", l.scenario.Name)
+	fmt.Fprintf(w, "\n%s\trequests\tp50\tp95\tp99\tmax\tp95 healthy\n", l.name())
 	for _, r := range l.load.Routes {
 		fmt.Fprintf(w, "%s\t%.0f\t%s\t%s\t%s\t%s\t%s\n", r.Route, r.Count, ms(r.P50), ms(r.P95), ms(r.P99), ms(r.Max), ms(l.healthy.Felt.P95Of(r.Route)))
 	}
@@ -61,14 +83,14 @@ func (b *scoreboard) printRoutes(l line) {
 
 func (b *scoreboard) table(lines []line) {
 	w := tabwriter.NewWriter(b.out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "scenario\tresult\tplanted\trank\tfalse causes\tp95\tidle\tcores: lab, load, others\tseconds")
+	fmt.Fprintln(w, "scenario\tresult\tplanted\trank\tfalse causes\tp95\tp95 without it: predicted, measured\tidle\tcores: lab, load, others\tseconds")
 	for _, l := range lines {
 		if l.notRun != "" {
-			fmt.Fprintf(w, "%s\tNOT RUN: %s\n", l.scenario.Name, l.notRun)
+			fmt.Fprintf(w, "%s\tNOT RUN: %s\n", l.name(), l.notRun)
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%.0f %%\t%.2f, %.2f, %.2f\t%.0f\n",
-			l.scenario.Name, l.result(), l.planted(), l.rank(), l.falseCauses(), l.hurt(), 100*l.cost.Idle, l.cost.Lab, l.cost.Load, l.cost.others(), l.seconds)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.0f %%\t%.2f, %.2f, %.2f\t%.0f\n",
+			l.name(), l.result(), l.planted(), l.rank(), l.falseCauses(), l.hurt(), l.promise(), 100*l.cost.Idle, l.cost.Lab, l.cost.Load, l.cost.others(), l.seconds)
 	}
 	_ = w.Flush() // as above
 }
@@ -91,7 +113,7 @@ func (l line) passed() bool {
 // complete says whether the load was what the scenario asked for: a generator
 // that starts too few requests, or a shop that refuses them, hides latency.
 func (l line) complete() bool {
-	return l.load.Dropped+l.load.Failed <= 0.02*l.load.Requests
+	return l.scenario.Flaw != "" || l.load.Dropped+l.load.Failed <= 0.02*l.load.Requests
 }
 
 func (l line) result() string {
@@ -110,21 +132,36 @@ func (l line) result() string {
 	return "WRONG (" + l.status + ")"
 }
 
+func (l line) name() string {
+	if l.handicap == "" {
+		return l.scenario.Name
+	}
+	return l.scenario.Name + ", " + l.handicap
+}
+
 func (l line) planted() string {
 	if l.scenario.Expect == nil {
 		return "nothing"
 	}
-	return l.scenario.Expect.Rule
+	names := l.scenario.Expect.Rule
+	for _, other := range l.scenario.Pair {
+		names += " and " + other.Rule
+	}
+	return names
 }
 
 func (l line) rank() string {
 	if !l.asked || l.scenario.Expect == nil {
 		return "-"
 	}
+	rank := fmt.Sprint(l.verdict.Rank)
 	if l.verdict.Rank == 0 {
-		return "absent"
+		rank = "absent"
 	}
-	return fmt.Sprint(l.verdict.Rank)
+	for _, other := range l.verdict.Lacks {
+		rank += ", without " + other
+	}
+	return rank
 }
 
 func (l line) falseCauses() string {
@@ -162,6 +199,15 @@ func (l line) hurt() string {
 	}
 	route := l.scenario.MustHurt.Route
 	return fmt.Sprintf("%s %s from %s, x%.1f", route, ms(l.load.P95Of(route)), ms(l.healthy.Felt.P95Of(route)), factor)
+}
+
+// promise is the p95 that the report says there would be, and what there is
+// with the fault off.
+func (l line) promise() string {
+	if l.gain == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%s, %s, off by %.0f %%, saving by %.0f %%", ms(l.gain.Then), ms(l.gain.Healthy), 100*l.gain.Off(), 100*l.gain.SavingOff())
 }
 
 // ms prints seconds for people.

@@ -42,6 +42,21 @@ func TestOnlyARunThatHurtsAndIsRightPasses(t *testing.T) {
 	}
 }
 
+func TestGainsArePrintedWithTheirMedian(t *testing.T) {
+	var out strings.Builder
+	board := newScoreboard(&out)
+	for _, then := range []float64{0.011, 0.013, 0.02} {
+		board.add(line{gain: &score.Gain{Now: 0.1, Then: then, Low: 0.085, High: 0.095, Healthy: 0.01}})
+	}
+	board.add(line{}) // one whose gain is not known
+	board.print(true)
+	for _, want := range []string{"13.0 ms, 10.0 ms, off by 30 %, saving by 3 %", "3 runs: median error 30 %; of the saving 3 %; 3 of the savings"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in:\n%s", want, out.String())
+		}
+	}
+}
+
 func TestADisturbedHealthyRunDoesNotReplaceAQuietOne(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	healthy := scenario.Scenario{Name: scenario.Healthy, Load: scenario.StandardLoad()}
@@ -56,8 +71,8 @@ func TestADisturbedHealthyRunDoesNotReplaceAQuietOne(t *testing.T) {
 		{healthy, 0.1, quiet, 0.1}, // replaces it
 		{healthy, 0.6, busy, 0.1},  // does not
 		{healthy, 0.2, quiet, 0.2}, // as good, and newer
-		{scenario.Scenario{Name: "x", Load: healthy.Load}, 1, busy, 0.2}, // compares
-		{scenario.Scenario{Name: "x"}, 1, busy, 0},                       // another load has no reference
+		{scenario.Scenario{Name: "x", Load: healthy.Load, Expect: &scenario.Cause{}}, 1, busy, 0.2}, // compares
+		{scenario.Scenario{Name: "x", Expect: &scenario.Cause{}}, 1, busy, 0},                       // another load has no reference
 	} {
 		got, err := healthyLoad(run.s, felt(run.p95, 100, 0), run.cost)
 		if err != nil {

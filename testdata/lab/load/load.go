@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/culprit-rca/culprit/testdata/lab/scenario"
+	"github.com/culprit-rca/culprit/testdata/lab/shop/names"
 )
 
 //go:embed script.js
@@ -38,10 +39,15 @@ type Route struct {
 	Max   float64 `json:"max_s"`
 }
 
-// P95Of a route, 0 if it was not loaded.
-func (s Summary) P95Of(route string) float64 {
+// P95Of a route, 0 if it was not loaded. A rename says what a route is called
+// elsewhere.
+func (s Summary) P95Of(route string, rename ...func(string) string) float64 {
 	for _, r := range s.Routes {
-		if r.Route == route {
+		name := r.Route
+		for _, to := range rename {
+			name = to(name)
+		}
+		if name == route {
 			return r.P95
 		}
 	}
@@ -64,13 +70,15 @@ type shape struct {
 	Ramp       float64            `json:"ramp_s"`
 	Plateau    float64            `json:"plateau_s"`
 	Rates      map[string]float64 `json:"rates"`
+	Users      int                `json:"users"` // for each route; 0: as many as it takes
 	Categories int                `json:"categories"`
 	Customers  int                `json:"customers"`
 	Products   []int              `json:"products"`
+	Names      names.Names        `json:"names"` // of the routes' first parts
 }
 
-func shapeOf(l scenario.Load) shape {
-	s := shape{Ramp: l.Ramp.Seconds(), Plateau: l.Plateau.Seconds(), Rates: l.Rates, Categories: categories, Customers: customers}
+func shapeOf(l scenario.Load, n names.Names) shape {
+	s := shape{Names: n, Ramp: l.Ramp.Seconds(), Plateau: l.Plateau.Seconds(), Rates: l.Rates, Users: l.Users, Categories: categories, Customers: customers}
 	for n := range hotProducts {
 		s.Products = append(s.Products, hotProduct(n))
 	}
@@ -84,13 +92,14 @@ type Plan struct {
 	summary string
 }
 
-// Prepare writes the script into dir and says how to run it against base.
-func Prepare(dir, base string, l scenario.Load) (Plan, error) {
+// Prepare writes the script into dir and says how to run it against base, whose
+// routes have the names given.
+func Prepare(dir, base string, l scenario.Load, n names.Names) (Plan, error) {
 	path := filepath.Join(dir, "script.js")
 	if err := os.WriteFile(path, []byte(script), 0o644); err != nil {
 		return Plan{}, fmt.Errorf("write load script: %w", err)
 	}
-	shape, err := json.Marshal(shapeOf(l))
+	shape, err := json.Marshal(shapeOf(l, n))
 	if err != nil {
 		return Plan{}, fmt.Errorf("encode load: %w", err)
 	}
@@ -117,45 +126,45 @@ func (p Plan) Summary() (Summary, error) {
 
 // Warm fills the shop's caches and pools, as a system that has served for a
 // while has them: otherwise every run begins with a cold start.
-func Warm(ctx context.Context, base string) error {
+func Warm(ctx context.Context, base string, called names.Names) error {
 	client := &http.Client{Timeout: 10 * time.Second}
 	for category := 1; category <= categories; category++ {
-		if err := visit(ctx, client, http.MethodGet, fmt.Sprintf("%s/products?category=%d", base, category), ""); err != nil {
+		if err := visit(ctx, client, http.MethodGet, base+fmt.Sprintf(called.Rename("/products?category=%d"), category), ""); err != nil {
 			return err
 		}
 	}
 	for n := range hotProducts {
-		if err := visit(ctx, client, http.MethodGet, fmt.Sprintf("%s/products/%d", base, hotProduct(n)), ""); err != nil {
+		if err := visit(ctx, client, http.MethodGet, base+fmt.Sprintf(called.Rename("/products/%d"), hotProduct(n)), ""); err != nil {
 			return err
 		}
 	}
 	for n := range 20 {
-		if err := visit(ctx, client, http.MethodGet, fmt.Sprintf("%s/orders?customer=%d", base, 1+n*397%customers), ""); err != nil {
+		if err := visit(ctx, client, http.MethodGet, base+fmt.Sprintf(called.Rename("/orders?customer=%d"), 1+n*397%customers), ""); err != nil {
 			return err
 		}
-		if err := visit(ctx, client, http.MethodPost, base+"/events", `[{"kind":"view","subject":1,"value":1}]`); err != nil {
+		if err := visit(ctx, client, http.MethodPost, base+called.Rename("/events"), `[{"kind":"view","subject":1,"value":1}]`); err != nil {
 			return err
 		}
 	}
-	return visit(ctx, client, http.MethodPost, base+"/orders", `{"customer":1,"card":"4242","items":[{"product":1,"quantity":1,"cents":100}]}`)
+	return visit(ctx, client, http.MethodPost, base+called.Rename("/orders"), `{"customer":1,"card":"4242","items":[{"product":1,"quantity":1,"cents":100}]}`)
 }
 
 func visit(ctx context.Context, client *http.Client, method, url, body string) error {
 	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("warm up: %w", err)
+		return fmt.Errorf("visit: %w", err)
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("warm up: %w", err)
+		return fmt.Errorf("visit: %w", err)
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil {
-		return fmt.Errorf("warm up: %w", err)
+		return fmt.Errorf("visit: %w", err)
 	}
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("warm up: %s %s: %s: %.200s", method, request.URL.Path, response.Status, text)
+	if response.StatusCode/100 != 2 {
+		return fmt.Errorf("visit: %s %s: %s: %.200s", method, request.URL.Path, response.Status, text)
 	}
 	return nil
 }

@@ -9,16 +9,17 @@ import (
 	"time"
 
 	"github.com/culprit-rca/culprit/testdata/lab/scenario"
+	"github.com/culprit-rca/culprit/testdata/lab/shop/names"
 )
 
 func TestPlanTellsTheScriptWhatTheScenarioSays(t *testing.T) {
 	dir := t.TempDir()
-	plan, err := Prepare(dir, "http://127.0.0.1:1", scenario.Load{Ramp: time.Second, Plateau: 2 * time.Second, Rates: map[string]float64{"GET /orders": 3}})
+	plan, err := Prepare(dir, "http://127.0.0.1:1", scenario.Load{Ramp: time.Second, Plateau: 2 * time.Second, Rates: map[string]float64{"GET /orders": 3}}, names.Names{"orders": "loans"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	env := strings.Join(plan.Env, "\n")
-	for _, want := range []string{`"ramp_s":1,"plateau_s":2,"rates":{"GET /orders":3}`, "LAB_BASE_URL=http://127.0.0.1:1"} {
+	for _, want := range []string{`"ramp_s":1,"plateau_s":2,"rates":{"GET /orders":3}`, `"names":{"orders":"loans"}`, "LAB_BASE_URL=http://127.0.0.1:1"} {
 		if !strings.Contains(env, want) {
 			t.Errorf("environment lacks %s:\n%s", want, env)
 		}
@@ -40,13 +41,13 @@ func TestSummaryOfARouteThatWasNotLoaded(t *testing.T) {
 
 func TestWarmUpReportsAShopThatFails(t *testing.T) {
 	shop := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/orders") {
+		if strings.HasPrefix(r.URL.Path, "/loans") {
 			http.Error(w, "no connection left", http.StatusInternalServerError)
 		}
 	}))
 	defer shop.Close()
-	err := Warm(t.Context(), shop.URL)
-	if err == nil || !strings.Contains(err.Error(), "GET /orders: 500 Internal Server Error: no connection left") {
+	err := Warm(t.Context(), shop.URL, names.Names{"orders": "loans"})
+	if err == nil || !strings.Contains(err.Error(), "GET /loans: 500 Internal Server Error: no connection left") {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -18,12 +18,20 @@ const events = JSON.stringify(Array.from({ length: eventsPerDelivery }, (_, i) =
   ({ kind: ['view', 'click', 'scroll', 'search'][i % 4], subject: (i * 7919) % 20000, value: i % 1000 })));
 
 const routes = {
-  'GET /products/{id}': (p) => http.get(`${base}/products/${load.products[random(load.products.length)]}`, p),
-  'GET /products': (p) => http.get(`${base}/products?category=${1 + random(load.categories)}`, p),
-  'GET /orders': (p) => http.get(`${base}/orders?customer=${1 + random(load.customers)}`, p),
-  'POST /orders': (p) => http.post(`${base}/orders`, order(), p),
-  'POST /events': (p) => http.post(`${base}/events`, events, p),
+  'GET /products/{id}': (p) => http.get(at(`/products/${load.products[random(load.products.length)]}`), p),
+  'GET /products': (p) => http.get(at(`/products?category=${1 + random(load.categories)}`), p),
+  'GET /products/best': (p) => http.get(at(`/products/best`), p),
+  'GET /orders': (p) => http.get(at(`/orders?customer=${1 + random(load.customers)}`), p),
+  'POST /orders': (p) => http.post(at(`/orders`), order(), p),
+  'GET /quotes': (p) => http.get(at(`/quotes?customer=${1 + random(load.customers)}`), p),
+  'GET /summary': (p) => http.get(at(`/summary?customer=${1 + random(load.customers)}`), p),
+  'POST /events': (p) => http.post(at(`/events`), events, p),
 };
+
+// at is where a path is found: its first part may have another name.
+function at(path) {
+  return base + path.replace(/^\/[a-z]+/, (part) => `/${(load.names || {})[part.slice(1)] || part.slice(1)}`);
+}
 
 function random(n) {
   return Math.floor(Math.random() * n);
@@ -43,8 +51,8 @@ export const options = {
     executor: 'ramping-arrival-rate',
     startRate: Math.max(1, Math.round(rate / 10)),
     timeUnit: '1s',
-    preAllocatedVUs: Math.ceil(rate) * 2 + 5,
-    maxVUs: Math.ceil(rate) * 10 + 50,
+    preAllocatedVUs: load.users || Math.ceil(rate) * 2 + 5,
+    maxVUs: load.users || Math.ceil(rate) * 10 + 50,
     stages: [{ duration: `${load.ramp_s}s`, target: rate }, { duration: `${load.plateau_s}s`, target: rate }],
     gracefulStop: '10s',
     env: { ROUTE: route },

@@ -70,19 +70,16 @@ func (in Installer) build(ctx context.Context, name string, progress func(string
 }
 
 func (in Installer) compiler(ctx context.Context, name, scratch string) *exec.Cmd {
-	out := filepath.Join(scratch, name)
-	var command *exec.Cmd
-	switch name {
-	case "k6":
-		command = exec.CommandContext(ctx, "go", "install", "go.k6.io/k6@v"+K6Version)
+	source := sources[name]
+	if source.install {
+		command := exec.CommandContext(ctx, "go", "install", source.path+"@v"+source.version)
 		command.Env = append(os.Environ(), "GOBIN="+scratch)
-	case "jaeger":
-		command = exec.CommandContext(ctx, "go", "build", "-o", out, "github.com/jaegertracing/jaeger/cmd/jaeger")
-		command.Dir = filepath.Join(in.Source, "tools", "jaeger")
-	default:
-		command = exec.CommandContext(ctx, "go", "build", "-o", out, ".")
-		command.Dir = filepath.Join(in.Source, "tools", name)
+		command.Stdout, command.Stderr = in.Log, in.Log
+		return command
 	}
+	args := append([]string{"build", "-o", filepath.Join(scratch, name)}, source.flags...)
+	command := exec.CommandContext(ctx, "go", append(args, source.path)...)
+	command.Dir = filepath.Join(in.Source, "tools", name)
 	command.Stdout, command.Stderr = in.Log, in.Log
 	return command
 }

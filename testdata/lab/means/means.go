@@ -20,6 +20,10 @@ const (
 	JaegerVersion   = "1.76.0"
 	K6Version       = "1.8.1"
 	CadvisorVersion = "0.60.6"
+
+	// for tests: a second version beside the distribution's, and another maker
+	Prometheus3Version = "3.15.0"
+	VictoriaVersion    = "1.122.0"
 )
 
 // PostgreSQL 18, a second version for tests, comes as a package of npm.
@@ -56,9 +60,12 @@ func candidates() []Program {
 		{Name: "k6", Build: "go install go.k6.io/k6@v" + K6Version},
 		{Name: "jaeger", Build: "go build github.com/jaegertracing/jaeger/cmd/jaeger, v" + JaegerVersion + ", about six minutes of CPU"},
 		{Name: "cadvisor", Build: "go build of tools/cadvisor", Optional: "without it there are no container metrics"},
+		{Name: "prometheus-3", Build: "go build github.com/prometheus/prometheus/cmd/prometheus, v" + Prometheus3Version + ", about three minutes of CPU", Optional: "without it the tests against Prometheus 3 are skipped", ForTests: true},
+		{Name: "victoria-metrics", Build: "go build github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics, v" + VictoriaVersion + ", about half a minute of CPU", Optional: "without it the tests against VictoriaMetrics are skipped", ForTests: true},
 		{Name: "postgres-18", Build: "npm install " + postgres18Package + "@" + postgres18Release, Optional: "without it the tests against PostgreSQL 18 are skipped", ForTests: true},
 		{Name: "hypopg", Debian: "postgresql-15-hypopg", Optional: "without it no test tries the advice of an index", ForTests: true},
-		{Name: "pgbouncer", Debian: "pgbouncer", Optional: "without it the tests through a pooler are skipped", ForTests: true},
+		{Name: "pgbouncer", Debian: "pgbouncer", Optional: "without it the scenario and the tests with a pooler are skipped"},
+		{Name: "haproxy", Debian: "haproxy", Optional: "without it the scenario with a full proxy cannot run"},
 		{Name: "alertmanager", Debian: "prometheus-alertmanager", Optional: "without it no test sends an alert to a real Alertmanager", ForTests: true},
 		{Name: "chromium", Debian: "chromium", Optional: "without it no test opens the report in a browser", ForTests: true},
 	}
@@ -102,11 +109,11 @@ func CacheDir() (string, error) {
 
 // built is the path of a program that is built from source.
 func built(cache, name string) string {
-	versions := map[string]string{"jaeger": JaegerVersion, "k6": K6Version, "cadvisor": CadvisorVersion}
-	if versions[name] == "" {
+	source, ok := sources[name]
+	if !ok {
 		return ""
 	}
-	return filepath.Join(cache, name+"-"+versions[name])
+	return filepath.Join(cache, name+"-"+source.version)
 }
 
 func locate(ctx context.Context, cache string, p Program) string {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -25,20 +26,33 @@ type Scenario struct {
 	Load        Load     `yaml:"load"`
 	Expect      *Cause   `yaml:"expect"` // nil: nothing is wrong and nothing must be found
 	Also        []Cause  `yaml:"also"`   // true besides, as effects of the planted one
+	Pair        []Cause  `yaml:"pair"`   // planted as well, each a cause of its own
 	MustHurt    *Hurting `yaml:"must_hurt"`
+	Flaw        string   `yaml:"flaw"` // what the verdict must say of the run, where the run and not the shop was made bad
 }
 
-// Fault is what is made wrong: choices of the shop, its database, or its CPU.
+// Fault is what is made wrong: choices of the shop, its database, what stands
+// before it or works beside, or its CPU and disk.
 type Fault struct {
-	Shop     map[string]settings.Choices `yaml:"shop"`     // by service
-	SQL      []string                    `yaml:"sql"`      // run after the seed
-	Postgres map[string]string           `yaml:"postgres"` // server settings
-	Quota    map[string]float64          `yaml:"quota"`    // cores, by service
+	Env       map[string]map[string]string `yaml:"env"`       // of the runtime, by process
+	Jobs      []Job                        `yaml:"jobs"`      // of the recommender, beside the load
+	HAProxy   map[string]int               `yaml:"haproxy"`   // requests at once, by service: those are reached through HAProxy
+	Replicas  map[string]int               `yaml:"replicas"`  // processes of a service: SERVICE, SERVICE-2, ...; 1 where unset
+	Disk      map[string]int               `yaml:"disk"`      // writes/s, by service
+	PgBouncer map[string]int               `yaml:"pgbouncer"` // server connections, by service: those go through PgBouncer
+	Postgres  map[string]string            `yaml:"postgres"`  // server settings
+	Quota     map[string]float64           `yaml:"quota"`     // cores, by service
+	QuotaAt   time.Duration                `yaml:"quota_at"`  // after the load began; 0: from the start
+	QuotaFor  time.Duration                `yaml:"quota_for"` // how long it holds; 0: to the end
+	SQL       []string                     `yaml:"sql"`       // run after the seed
+	Sessions  []Session                    `yaml:"sessions"`  // of others, beside the load
+	Shop      map[string]settings.Choices  `yaml:"shop"`      // by service
 }
 
 // Load is an open model: requests arrive at a rate whether or not earlier ones
 // were answered.
 type Load struct {
+	Users   int                `yaml:"users" json:",omitempty"` // that the generator may have for each route; 0: as many as it takes
 	Ramp    time.Duration      `yaml:"ramp"`
 	Plateau time.Duration      `yaml:"plateau"`
 	Rates   map[string]float64 `yaml:"rates"` // requests/s, by route
@@ -117,6 +131,34 @@ func StandardLoad() Load {
 	}}
 }
 
+// Sound says that nothing was planted: what happens in it is what the others
+// are compared with.
+func (s Scenario) Sound() bool {
+	return s.Expect == nil && s.Flaw == "" && reflect.ValueOf(s.Fault).IsZero()
+}
+
+// Renamed is the scenario with every name of what should be found replaced.
+func (s Scenario) Renamed(rename func(string) string) Scenario {
+	if s.Expect != nil {
+		expect := s.Expect.renamed(rename)
+		s.Expect = &expect
+	}
+	s.Also, s.Pair = renamed(s.Also, rename), renamed(s.Pair, rename)
+	return s
+}
+
+func renamed(causes []Cause, rename func(string) string) []Cause {
+	out := slices.Clone(causes)
+	for i, c := range causes {
+		out[i] = c.renamed(rename)
+	}
+	return out
+}
+
+func (c Cause) renamed(rename func(string) string) Cause {
+	return Cause{Rule: c.Rule, Service: rename(c.Service), Operation: rename(c.Operation), Resource: rename(c.Resource)}
+}
+
 func (s Scenario) validate() error {
 	if strings.TrimSpace(s.Description) == "" {
 		return errors.New("it has no description")
@@ -131,15 +173,71 @@ func (s Scenario) validate() error {
 			return fmt.Errorf("quota of %s is not positive", service)
 		}
 	}
-	if s.Load.Ramp < 0 || s.Load.Plateau <= 0 {
+	if s.Fault.QuotaAt < 0 || s.Fault.QuotaFor < 0 || s.Fault.QuotaFor > 0 && s.Fault.QuotaAt == 0 {
+		return errors.New("quota_for needs a quota_at, and neither is negative")
+	}
+	if err := errors.Join(s.Fault.validateDatabase(), s.Fault.validateServices()); err != nil {
+		return err
+	}
+	if s.Load.Ramp < 0 || s.Load.Plateau <= 0 || s.Load.Users < 0 {
 		return errors.New("its load has no plateau")
 	}
 	return s.validateExpectation()
 }
 
+// validateServices checks what stands before the shop's services, and how many
+// of each there are.
+func (f Fault) validateServices() error {
+	if len(f.Jobs) > 0 && f.Shop["recommender"] == (settings.Choices{}) {
+		return errors.New("jobs, and no recommender to do them")
+	}
+	for _, j := range f.Jobs {
+		if err := j.validate(); err != nil {
+			return err
+		}
+	}
+	for service, n := range f.HAProxy {
+		if n <= 0 {
+			return fmt.Errorf("haproxy before %s lets nothing through", service)
+		}
+	}
+	for service, n := range f.Replicas {
+		if n <= 0 {
+			return fmt.Errorf("%d replicas of %s", n, service)
+		}
+	}
+	return nil
+}
+
+// validateDatabase checks what is done to and around the database.
+func (f Fault) validateDatabase() error {
+	for service, rate := range f.Disk {
+		if service != "postgres" || rate <= 0 {
+			return fmt.Errorf("disk of %s: only that of postgres can be limited, to a positive rate", service)
+		}
+	}
+	for service, size := range f.PgBouncer {
+		if size <= 0 {
+			return fmt.Errorf("pool of %s in pgbouncer is not positive", service)
+		}
+	}
+	for _, session := range f.Sessions {
+		if err := session.validate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s Scenario) validateExpectation() error {
 	if (s.Expect == nil) != (s.MustHurt == nil) {
 		return errors.New("expect and must_hurt belong together")
+	}
+	if s.Expect == nil && len(s.Pair) > 0 {
+		return errors.New("pair belongs to expect")
+	}
+	if s.Flaw != "" && s.Expect != nil {
+		return errors.New("a run that is of no use has no cause to find")
 	}
 	if s.Expect == nil {
 		return nil

@@ -28,6 +28,17 @@ type Cause struct {
 	Rule    string  `json:"rule"`
 	Subject Subject `json:"subject"`
 	Explain []int   `json:"explains"` // ranks of the causes that this one explains
+	Impact  *Impact `json:"impact"`   // nil: not measured
+}
+
+// Impact is what a report says fixing a cause would buy, in s.
+type Impact struct {
+	Service   string  `json:"service"`
+	Operation string  `json:"operation"`
+	Now       float64 `json:"now_s"`
+	Then      float64 `json:"then_s"`
+	Low       float64 `json:"low_s"` // of the saving
+	High      float64 `json:"high_s"`
 }
 
 // Subject of a cause.
@@ -57,37 +68,54 @@ func Read(path string) (Report, error) {
 type Verdict struct {
 	Rank  int      // of the planted cause with the right subject; 0: not found
 	False []string // causes that were not planted, nor follow from what was
+	Lacks []string // planted beside the first, and not listed as causes of their own
 }
 
-// Judge finds the planted cause. What the planted one explains, and what the
+// Judge finds what was planted. What a planted cause explains, and what the
 // scenario says follows from it, is not false.
 func Judge(s scenario.Scenario, r Report) Verdict {
 	var v Verdict
-	explained := map[int]bool{}
-	for _, c := range r.Causes {
-		if v.Rank == 0 && s.Expect != nil && Matches(*s.Expect, c) {
-			v.Rank = c.Rank
-			for _, rank := range c.Explain {
-				explained[rank] = true
+	var planted []scenario.Cause
+	if s.Expect != nil {
+		planted = append([]scenario.Cause{*s.Expect}, s.Pair...)
+	}
+	known := map[int]bool{} // ranks of what was planted, and of what that explains
+	for i, want := range planted {
+		at := slices.IndexFunc(r.Causes, func(c Cause) bool { return Matches(want, c) })
+		switch {
+		case at < 0 && i > 0:
+			v.Lacks = append(v.Lacks, want.Rule)
+		case at >= 0:
+			found := r.Causes[at]
+			known[found.Rank] = true
+			for _, rank := range found.Explain {
+				known[rank] = true
+			}
+			if i == 0 {
+				v.Rank = found.Rank
 			}
 		}
 	}
 	for _, c := range r.Causes {
 		also := slices.ContainsFunc(s.Also, func(e scenario.Cause) bool { return Matches(e, c) })
-		if c.Rank != v.Rank && !explained[c.Rank] && !also {
+		if !known[c.Rank] && !also {
 			v.False = append(v.False, c.String())
 		}
 	}
 	return v
 }
 
-// Right says whether the diagnosis is as it should be: the planted cause first,
-// or, where nothing was planted, no cause and a verdict that says so.
+// Right says whether the diagnosis is as it should be: the planted cause first
+// and what was planted beside it listed, or, where nothing was planted, no
+// cause and a verdict that says so, or says why the run is of no use.
 func (v Verdict) Right(s scenario.Scenario, r Report) bool {
+	if s.Flaw != "" {
+		return len(r.Causes) == 0 && r.Verdict.Status == "run-unusable" && strings.Contains(r.Verdict.Headline, s.Flaw)
+	}
 	if s.Expect == nil {
 		return len(r.Causes) == 0 && r.Verdict.Status == "no-problem"
 	}
-	return v.Rank == 1
+	return v.Rank == 1 && len(v.Lacks) == 0
 }
 
 // Matches compares rule and subject; an empty field of what is expected may be

@@ -93,18 +93,30 @@ func (c *cgroup) add(pid int) error {
 // quotaPeriod is the kernel's default, and Kubernetes'.
 const quotaPeriod = 100 * time.Millisecond
 
+// unlimited is the quota of a group that has none.
+const unlimited = 0
+
 // limit gives the group a quota of CPU, in cores.
 func (c *cgroup) limit(cores float64) error {
+	if len(c.folders) == 0 {
+		return errors.New("it has no cgroup")
+	}
 	period := quotaPeriod.Microseconds()
-	quota := int64(cores * float64(period))
+	quota := strconv.FormatInt(int64(cores*float64(period)), 10)
 	if c.in.unified() {
-		return write(filepath.Join(c.folders[0], "cpu.max"), fmt.Sprintf("%d %d", quota, period))
+		if cores == unlimited {
+			quota = "max"
+		}
+		return write(filepath.Join(c.folders[0], "cpu.max"), fmt.Sprintf("%s %d", quota, period))
+	}
+	if cores == unlimited {
+		quota = "-1"
 	}
 	folder := c.folders[0] // of the cpu controller
 	if err := write(filepath.Join(folder, "cpu.cfs_period_us"), strconv.FormatInt(period, 10)); err != nil {
 		return err
 	}
-	return write(filepath.Join(folder, "cpu.cfs_quota_us"), strconv.FormatInt(quota, 10))
+	return write(filepath.Join(folder, "cpu.cfs_quota_us"), quota)
 }
 
 func write(path, text string) error {

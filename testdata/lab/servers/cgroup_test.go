@@ -4,10 +4,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/culprit-rca/culprit/testdata/lab/scenario"
+	"github.com/culprit-rca/culprit/testdata/lab/shop/names"
 )
 
 func TestQuotaReachesTheKernel(t *testing.T) {
@@ -39,8 +42,27 @@ func TestQuotaReachesTheKernel(t *testing.T) {
 	if kernelGroups.unified() {
 		file, want = filepath.Join(group.folders[0], "cpu.max"), "25000 100000\n"
 	}
-	if text, err := os.ReadFile(file); err != nil || string(text) != want {
-		t.Errorf("%s holds %q, %v; want %q", file, text, err, want)
+	holds := func(want string) {
+		t.Helper()
+		if text, err := os.ReadFile(file); err != nil || string(text) != want {
+			t.Errorf("%s holds %q, %v; want %q", file, text, err, want)
+		}
+	}
+	holds(want)
+	free := map[bool]string{true: "max 100000\n", false: "-1\n"}[kernelGroups.unified()]
+	s := &State{Cgroups: append(slices.Clone(parent.folders), group.folders...)}
+	briefly := scenario.Fault{Quota: map[string]float64{"own": 0.25}, QuotaAt: time.Nanosecond, QuotaFor: time.Nanosecond}
+	if err := s.throttleLate(t.Context(), briefly, names.Names{"own": "service"}); err != nil {
+		t.Fatal(err)
+	}
+	holds(free)
+	briefly.QuotaFor = 0
+	if err := s.throttleLate(t.Context(), briefly, names.Names{"own": "service"}); err != nil {
+		t.Fatal(err)
+	}
+	holds(want)
+	if err := s.throttleLate(t.Context(), briefly, nil); err == nil {
+		t.Error("a service without a group was limited")
 	}
 }
 

@@ -2,6 +2,7 @@ package servers
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"fmt"
 	"maps"
@@ -50,18 +51,18 @@ func postgresExporterCommand(path string, port int, dsn string) command {
 
 func redisExporterCommand(path string, port, redis int) command {
 	return command{name: "redis_exporter", path: path,
-		args: []string{"-web.listen-address=" + address(port), "-redis.addr=redis://" + address(redis)}}
+		args: []string{"-web.listen-address=" + address(port), "-redis.addr=redis://" + address(redis), "-check-single-keys=" + settings.PaymentsQueue}}
 }
 
 func cadvisorCommand(path string, port int, group string) command {
 	return command{name: "cadvisor", path: path, args: []string{"-listen", address(port), "-cgroup", "/" + group}}
 }
 
-// target is one scraped endpoint. Interval is what its cost allows.
+// target is a scraped job. Interval is what its cost allows.
 type target struct {
-	Job      string
-	Address  string
-	Interval string
+	Job       string
+	Addresses []string // of its instances
+	Interval  string
 }
 
 func prometheusCommand(path, dir string, port int, targets []target) (command, error) {
@@ -74,12 +75,14 @@ func prometheusCommand(path, dir string, port int, targets []target) (command, e
 		"--web.listen-address=" + address(port), "--log.level=warn"}}, nil
 }
 
-func shopCommand(path, dir string, p settings.Process, group *cgroup) (command, error) {
-	file := filepath.Join(dir, p.Service+".json")
+// shopCommand starts one process of the shop. Its name is the service's, or
+// that of one of its replicas.
+func shopCommand(path, dir, name string, p settings.Process, group *cgroup) (command, error) {
+	file := filepath.Join(dir, name+".json")
 	if err := p.Write(file); err != nil {
 		return command{}, err
 	}
-	return command{name: p.Service, path: path, args: []string{"-settings", file}, dir: dir, cgroup: group}, nil
+	return command{name: name, path: path, args: []string{"-settings", file}, dir: dir, cgroup: group}, nil
 }
 
 // render writes a configuration file from its template.
@@ -95,20 +98,25 @@ func render(text, path string, data any) error {
 	return os.WriteFile(path, out.Bytes(), 0o644)
 }
 
-// shopServices in the order in which they are started: callees first, so that
-// each finds its peers.
-var shopServices = [...]string{"payments", "catalog", "orders", "gateway"}
-
-// scrapeTargets are all endpoints by job, sorted by job.
-func scrapeTargets(ports map[string]int) []target {
+// scrapeTargets are all endpoints of ours by job, sorted by job; the replicas
+// of a service are one job.
+func (l *lab) scrapeTargets() []target {
 	intervals := map[string]string{"postgres_exporter": "5s", "node_exporter": "2s", "redis_exporter": "2s"}
 	var targets []target
-	for _, job := range slices.Sorted(maps.Keys(ports)) {
-		interval := intervals[job]
-		if interval == "" {
-			interval = "1s"
+	for _, name := range slices.Sorted(maps.Keys(l.ports)) {
+		job := l.rename(serviceOf(name))
+		if name == outside {
+			continue
 		}
-		targets = append(targets, target{Job: job, Address: address(ports[job]), Interval: interval})
+		if n := len(targets); n > 0 && targets[n-1].Job == job { // sorted: SERVICE before SERVICE-2
+			targets[n-1].Addresses = append(targets[n-1].Addresses, address(l.ports[name]))
+			continue
+		}
+		interval := cmp.Or(intervals[serviceOf(name)], "1s")
+		if l.Scrape > 0 {
+			interval = fmt.Sprintf("%ds", int(l.Scrape.Seconds()))
+		}
+		targets = append(targets, target{Job: job, Addresses: []string{address(l.ports[name])}, Interval: interval})
 	}
 	return targets
 }

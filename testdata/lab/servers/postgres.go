@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/culprit-rca/culprit/testdata/lab/shop/names"
 	"github.com/culprit-rca/culprit/testdata/lab/shop/schema"
 )
 
@@ -41,14 +42,16 @@ type database struct {
 	bin, data string
 	port      int
 	owner     *syscall.Credential // the server refuses to run as root
+	names     names.Names         // of roles, databases and tables
+	group     *cgroup             // nil where none can be made
 }
 
-func newDatabase(bin, dir string) (*database, error) {
+func newDatabase(bin, dir string, called names.Names) (*database, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	d := &database{bin: bin, data: filepath.Join(dir, "postgres"), port: port}
+	d := &database{bin: bin, data: filepath.Join(dir, "postgres"), port: port, names: called}
 	if err := os.Mkdir(d.data, 0o700); err != nil {
 		return nil, fmt.Errorf("create data folder: %w", err)
 	}
@@ -104,13 +107,13 @@ func (d *database) create(ctx context.Context, fault map[string]string) error {
 }
 
 // command starts the server; SIGINT is its fast shutdown.
-func (d *database) command(group *cgroup) command {
+func (d *database) command() command {
 	return command{name: "postgres", path: filepath.Join(d.bin, "postgres"), args: []string{"-D", d.data},
-		dir: d.data, user: d.owner, stop: syscall.SIGINT, cgroup: group}
+		dir: d.data, user: d.owner, stop: syscall.SIGINT, cgroup: d.group}
 }
 
 func (d *database) dsn(role, name string) string {
-	u := url.URL{Scheme: "postgres", User: url.User(role), Host: "127.0.0.1:" + strconv.Itoa(d.port), Path: name, RawQuery: "sslmode=disable"}
+	u := url.URL{Scheme: "postgres", User: url.User(d.names.Rename(role)), Host: "127.0.0.1:" + strconv.Itoa(d.port), Path: d.names.Rename(name), RawQuery: "sslmode=disable"}
 	return u.String()
 }
 
@@ -145,7 +148,7 @@ const roles = `CREATE ROLE shop LOGIN; CREATE ROLE culprit LOGIN; GRANT pg_monit
 // fill creates roles, tables and rows, and then does what the fault asks for.
 func (d *database) fill(ctx context.Context, fault []string) error {
 	err := d.on(ctx, "postgres", func(conn *pgx.Conn) error {
-		return execute(ctx, conn, strings.Split(roles, ";")...)
+		return d.execute(ctx, conn, strings.Split(roles, ";")...)
 	})
 	if err != nil {
 		return err
@@ -154,15 +157,15 @@ func (d *database) fill(ctx context.Context, fault []string) error {
 		if err := createExtensions(ctx, conn); err != nil {
 			return err
 		}
-		err := execute(ctx, conn, "SET synchronous_commit = off", "SET maintenance_work_mem = '128MB'", "SET ROLE shop",
+		err := d.execute(ctx, conn, "SET synchronous_commit = off", "SET maintenance_work_mem = '128MB'", "SET ROLE shop",
 			schema.Tables, schema.Seed, schema.Indexes)
 		if err != nil {
 			return err
 		}
-		if err := execute(ctx, conn, fault...); err != nil {
+		if err := d.execute(ctx, conn, fault...); err != nil {
 			return fmt.Errorf("plant the fault: %w", err)
 		}
-		return execute(ctx, conn, "RESET ROLE", "VACUUM ANALYZE", "CHECKPOINT", "SELECT pg_stat_statements_reset()")
+		return d.execute(ctx, conn, "RESET ROLE", "VACUUM ANALYZE", "CHECKPOINT", "SELECT pg_stat_statements_reset()")
 	})
 }
 
@@ -178,6 +181,15 @@ func createExtensions(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	return execute(ctx, conn, "CREATE EXTENSION hypopg")
+}
+
+// execute runs texts in turn, under the names that things have here.
+func (d *database) execute(ctx context.Context, conn *pgx.Conn, texts ...string) error {
+	renamed := make([]string, len(texts))
+	for i, text := range texts {
+		renamed[i] = d.names.Rename(text)
+	}
+	return execute(ctx, conn, renamed...)
 }
 
 // execute runs texts in turn; one text may hold several statements.

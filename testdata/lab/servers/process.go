@@ -23,14 +23,15 @@ type Process struct {
 
 // command is how a server is started.
 type command struct {
-	name   string
-	path   string
-	args   []string
-	env    []string // besides the environment that every server gets
-	dir    string
-	user   *syscall.Credential // nil: as the caller
-	stop   syscall.Signal      // 0: SIGTERM
-	cgroup *cgroup             // nil: none
+	name    string
+	path    string
+	args    []string
+	env     []string // besides the environment that every server gets
+	dir     string
+	user    *syscall.Credential // nil: as the caller
+	stop    syscall.Signal      // 0: SIGTERM
+	cgroup  *cgroup             // nil: that of all that watches
+	outside bool                // of all groups of the lab: on the machine itself
 }
 
 // start runs a server in a session of its own, so that an interrupt meant for

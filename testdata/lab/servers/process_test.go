@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 )
@@ -140,5 +141,17 @@ func TestDownOfABrokenStateRemovesNothing(t *testing.T) {
 	}
 	if _, err := os.Stat(stateFile(dir)); err != nil {
 		t.Error("the state is gone, and with it the knowledge of what runs")
+	}
+}
+
+func TestReplicasAreScrapedAsOneJob(t *testing.T) {
+	got := (&lab{ports: map[string]int{"catalog": 1, "catalog-2": 2, "orders": 3, outside: 4, "node_exporter": 5}}).scrapeTargets()
+	want := []target{
+		{"catalog", []string{address(1), address(2)}, "1s"},
+		{"node_exporter", []string{address(5)}, "2s"},
+		{"orders", []string{address(3)}, "1s"},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("targets are %v, want %v", got, want)
 	}
 }

@@ -23,13 +23,16 @@ type State struct {
 
 // Addresses are where the lab can be reached.
 type Addresses struct {
+	Batch      string `json:"batch"`      // base URL of what does jobs; "" where nothing does
 	Gateway    string `json:"gateway"`    // base URL
 	Prometheus string `json:"prometheus"` // base URL
 	Traces     string `json:"traces"`     // base URL of Jaeger's HTTP API; "" without Jaeger
 	TracesGRPC string `json:"traces_grpc"`
-	OTLP       string `json:"otlp"`     // base URL of the OTLP/HTTP receiver
-	Postgres   string `json:"postgres"` // DSN of a role that may read statistics
-	Redis      string `json:"redis"`    // host:port
+	OTLP       string `json:"otlp"`      // base URL of the OTLP/HTTP receiver
+	Owner      string `json:"owner"`     // DSN of the shop's own role, past any pooler
+	PgBouncer  string `json:"pgbouncer"` // DSN of the console; "" without PgBouncer
+	Postgres   string `json:"postgres"`  // DSN of a role that may read statistics
+	Redis      string `json:"redis"`     // host:port
 }
 
 // ErrNotUp is returned by Load where no lab is.

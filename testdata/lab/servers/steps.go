@@ -31,7 +31,7 @@ func (l *lab) startJaeger(context.Context) error {
 }
 
 func (l *lab) startPostgres(ctx context.Context) error {
-	db, err := newDatabase(filepath.Dir(l.Programs["postgres"]), l.Dir)
+	db, err := newDatabase(filepath.Dir(l.Programs["postgres"]), l.Dir, l.Sight.Names)
 	if err != nil {
 		return err
 	}
@@ -39,15 +39,17 @@ func (l *lab) startPostgres(ctx context.Context) error {
 	if err := db.create(ctx, l.Scenario.Fault.Postgres); err != nil {
 		return err
 	}
-	group, err := l.group("postgres")
+	if db.group, err = l.group("postgres"); err != nil {
+		return err
+	}
+	if err := l.withDisk("postgres", db.group); err != nil {
+		return err
+	}
+	p, err := l.start(db.command())
 	if err != nil {
 		return err
 	}
-	p, err := l.start(db.command(group))
-	if err != nil {
-		return err
-	}
-	l.state.Addresses.Postgres = db.dsn("culprit", "shop")
+	l.state.Addresses.Postgres, l.state.Addresses.Owner = db.dsn("culprit", "shop"), db.dsn("shop", "shop")
 	return waitFor(ctx, p, db.port, l.logOf(p), db.ready)
 }
 
@@ -127,34 +129,12 @@ func (l *lab) startExporters(context.Context) error {
 	return nil
 }
 
-func (l *lab) startShop(context.Context) error {
-	for _, service := range shopServices {
-		port, err := l.port(service)
-		if err != nil {
-			return err
-		}
-		group, err := l.group(service)
-		if err != nil {
-			return err
-		}
-		c, err := shopCommand(l.shopBinary(), l.Dir, l.shopProcess(service, port), group)
-		if err != nil {
-			return err
-		}
-		if err := l.startHTTP(c, port, "/healthz"); err != nil {
-			return err
-		}
-	}
-	l.state.Addresses.Gateway = l.peers()["gateway"]
-	return nil
-}
-
 func (l *lab) startPrometheus(context.Context) error {
 	port, err := freePort()
 	if err != nil {
 		return err
 	}
-	c, err := prometheusCommand(l.Programs["prometheus"], l.Dir, port, scrapeTargets(l.ports))
+	c, err := prometheusCommand(l.Programs["prometheus"], l.Dir, port, l.scrapeTargets())
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/culprit-rca/culprit/testdata/lab/means"
 	"github.com/culprit-rca/culprit/testdata/lab/scenario"
@@ -28,6 +29,8 @@ type Options struct {
 	Programs means.Paths
 	Scenario scenario.Scenario
 	OTLP     string // base URL of an OTLP/HTTP receiver; "": Jaeger is started
+	Sight    settings.Sight
+	Scrape   time.Duration // between scrapes of every target; 0: each has its own
 	Progress func(string)
 }
 
@@ -44,6 +47,8 @@ type lab struct {
 	ports   map[string]int
 	pending []func(context.Context) error // waits for what was started without waiting
 	db      *database
+	proxies map[string]int // ports of what stands before a service
+	pooler  *pooler        // nil: the services reach the server themselves
 }
 
 // Up brings a lab up and returns when all of it answers. If it cannot, nothing
@@ -71,7 +76,7 @@ func newLab(o Options) (*lab, error) {
 		return nil, fmt.Errorf("create folder of the lab: %w", err)
 	}
 	o.Dir = dir
-	l := &lab{Options: o, groups: kernelGroups, ports: map[string]int{}}
+	l := &lab{Options: o, groups: kernelGroups, ports: map[string]int{}, proxies: map[string]int{}}
 	l.state = &State{ID: "culprit-lab-" + strings.ToLower(rand.Text()[:8]), Dir: dir, Scenario: o.Scenario.Name}
 	return l, errors.Join(l.state.save(), os.Mkdir(l.logs(), 0o755))
 }
@@ -94,6 +99,8 @@ func (l *lab) up(ctx context.Context) error {
 		{"start postgres", l.startPostgres},
 		{"start redis", l.startRedis},
 		{"seed postgres", l.seed},
+		{"limit the disk", l.limitDisk},
+		{"start the pooler", l.startPooler},
 		{"start exporters", l.startExporters},
 		{"start the shop", l.startShop},
 		{"start prometheus", l.startPrometheus},
@@ -143,12 +150,12 @@ func (l *lab) group(service string) (*cgroup, error) {
 	if l.parent == nil {
 		return nil, nil
 	}
-	group, err := l.groups.create(filepath.Join(l.state.ID, service))
+	group, err := l.groups.create(filepath.Join(l.state.ID, l.rename(service)))
 	if err != nil {
 		return nil, err
 	}
 	l.state.Cgroups = append(l.state.Cgroups, group.folders...)
-	if cores := l.Scenario.Fault.Quota[service]; cores > 0 {
+	if cores := l.Scenario.Fault.Quota[service]; cores > 0 && l.Scenario.Fault.QuotaAt == 0 {
 		if err := group.limit(cores); err != nil {
 			return nil, fmt.Errorf("limit %s to %g cores: %w", service, cores, err)
 		}
@@ -158,7 +165,7 @@ func (l *lab) group(service string) (*cgroup, error) {
 
 // start starts a server and writes it down.
 func (l *lab) start(c command) (Process, error) {
-	if c.cgroup == nil {
+	if c.cgroup == nil && !c.outside {
 		c.cgroup = l.watch
 	}
 	p, err := c.start(l.logs())
@@ -201,21 +208,5 @@ func (l *lab) port(name string) (int, error) {
 	return port, err
 }
 
-// shopProcess is the configuration of one service under the scenario's fault.
-func (l *lab) shopProcess(service string, port int) settings.Process {
-	return settings.Process{
-		Service: service, Listen: address(port), Postgres: l.db.dsn("shop", "shop"),
-		Redis: l.state.Addresses.Redis, OTLP: l.state.Addresses.OTLP, Peers: l.peers(),
-		Choices: l.Scenario.Fault.Shop[service],
-	}
-}
-
-func (l *lab) peers() map[string]string {
-	peers := map[string]string{}
-	for _, service := range shopServices {
-		if port := l.ports[service]; port != 0 {
-			peers[service] = "http://" + address(port)
-		}
-	}
-	return peers
-}
+// rename gives the name under which something of the shop is known.
+func (l *lab) rename(text string) string { return l.Sight.Names.Rename(text) }

@@ -8,18 +8,33 @@ import (
 	"github.com/culprit-rca/culprit/testdata/lab/shop/settings"
 )
 
-func TestRelatedAreTheNearestOthers(t *testing.T) {
-	c := &catalog{}
+func TestRelatedAreTheNearestOthersHoweverTheyAreFound(t *testing.T) {
+	var all []features
 	for id := range int64(50) {
 		f := features{id: id}
 		f.vector[0] = float32(id)
-		c.features = append(c.features, f)
+		all = append(all, f)
 	}
-	if got, want := c.related(48), []int64{49, 47, 46, 45, 44, 43, 42, 41}; !slices.Equal(got, want) {
-		t.Errorf("related to 48: %v, want %v", got, want)
+	for name, rank := range rankings {
+		if got, want := rank(all, 48), []int64{49, 47, 46, 45, 44, 43, 42, 41}; !slices.Equal(got, want) {
+			t.Errorf("%s: related to 48: %v, want %v", name, got, want)
+		}
+		if got := rank(all, 99); got != nil {
+			t.Errorf("%s: related to an unknown product: %v", name, got)
+		}
 	}
-	if got := c.related(99); got != nil {
-		t.Errorf("related to an unknown product: %v", got)
+}
+
+func TestViewsAreKeptOnlyWherePlanted(t *testing.T) {
+	for keep, want := range map[bool]int{false: 0, true: 2} {
+		c := &catalog{features: make([]features, 3), views: &keptViews{}, choices: settings.Choices{KeepViews: keep}}
+		for i := range c.features {
+			c.features[i] = features{id: int64(i + 1), vector: [featureCount]float32{1}}
+		}
+		c.alike(1)
+		if got := c.alike(2); len(c.views.all) != want || (got == 1) != keep {
+			t.Errorf("keep_views %t: %d views kept, and 2 is like %d", keep, len(c.views.all), got)
+		}
 	}
 }
 

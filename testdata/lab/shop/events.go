@@ -39,6 +39,12 @@ func (o *orders) ingest(w http.ResponseWriter, r *http.Request) {
 const insertEventsSQL = `INSERT INTO events (kind, subject_id, value)
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::float8[])`
 
+// countEventsSQL takes its rows in the order of their keys, so that deliveries
+// at the same time wait for each other and never in a circle.
+const countEventsSQL = `INSERT INTO event_counts (subject_id, events)
+SELECT subject, count(*) FROM unnest($1::bigint[]) subject GROUP BY subject ORDER BY subject
+ON CONFLICT (subject_id) DO UPDATE SET events = event_counts.events + excluded.events`
+
 func (o *orders) insertEvents(ctx context.Context, events []event) error {
 	kinds, subjects, values := make([]string, len(events)), make([]int64, len(events)), make([]float64, len(events))
 	for i, e := range events {
@@ -46,6 +52,12 @@ func (o *orders) insertEvents(ctx context.Context, events []event) error {
 	}
 	if _, err := o.db.Exec(ctx, insertEventsSQL, kinds, subjects, values); err != nil {
 		return fmt.Errorf("insert events: %w", err)
+	}
+	if !o.choices.EventCounts {
+		return nil
+	}
+	if _, err := o.db.Exec(ctx, countEventsSQL, subjects); err != nil {
+		return fmt.Errorf("count events: %w", err)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/culprit-rca/culprit/testdata/lab/shop/settings"
 )
@@ -16,19 +17,25 @@ type gateway struct {
 
 func newGateway(p settings.Process, t *telemetry) (routes, func(), error) {
 	g := &gateway{client: t.client()}
-	catalog, orders := g.forward(p.Peers["catalog"]), g.forward(p.Peers["orders"])
+	catalog, orders := g.forward(p.Replicas("catalog")), g.forward(p.Replicas("orders"))
 	return routes{
 		"GET /products":      catalog,
 		"GET /products/{id}": catalog,
+		"GET /products/best": catalog,
 		"GET /orders":        orders,
 		"POST /orders":       orders,
 		"POST /events":       orders,
+		"GET /quotes":        orders,
+		"GET /summary":       orders,
 	}, func() {}, nil
 }
 
-// forward passes the request on, path and query unchanged.
-func (g *gateway) forward(base string) http.HandlerFunc {
+// forward passes the request on, path and query unchanged, to the replicas of
+// a service in turn.
+func (g *gateway) forward(replicas []string) http.HandlerFunc {
+	var turn atomic.Uint64
 	return func(w http.ResponseWriter, r *http.Request) {
+		base := replicas[turn.Add(1)%uint64(len(replicas))]
 		out, err := http.NewRequestWithContext(r.Context(), r.Method, base+r.URL.RequestURI(), r.Body)
 		if err != nil {
 			fail(w, err)

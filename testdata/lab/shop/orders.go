@@ -10,15 +10,19 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/culprit-rca/culprit/testdata/lab/shop/settings"
 )
 
 // orders takes orders, lists them, and ingests events about them.
 type orders struct {
-	db       *pgxpool.Pool
+	db       *database
+	client   *http.Client
 	payments *paymentClient
+	queue    *queueClient // nil: payments are called
+	partner  string       // base URL
+	widgets  [][]figure
 	choices  settings.Choices
 }
 
@@ -49,12 +53,19 @@ func newOrders(ctx context.Context, p settings.Process, t *telemetry) (routes, f
 	if err != nil {
 		return nil, nil, err
 	}
+	client := t.client()
 	o := &orders{
 		db:       db,
-		payments: &paymentClient{client: t.client(), base: p.Peers["payments"]},
+		client:   client,
+		payments: &paymentClient{client: client, base: p.Peers["payments"], attempts: p.Choices.PayAttempts, patience: p.Choices.Patience},
+		partner:  p.Peers["partner"],
+		widgets:  widgetsOf(p.Choices.Figures),
 		choices:  p.Choices,
 	}
-	return routes{"GET /orders": o.list, "POST /orders": o.place, "POST /events": o.ingest}, db.Close, nil
+	if p.Choices.Paying == settings.PayByQueue {
+		o.queue = newQueueClient(ctx, p, t)
+	}
+	return routes{"GET /orders": o.list, "POST /orders": o.place, "POST /events": o.ingest, "GET /quotes": o.quotes, "GET /summary": o.summary}, db.Close, nil
 }
 
 // list answers with a customer's last orders and their items.
@@ -121,8 +132,7 @@ func (o *orders) nameEach(ctx context.Context, found []*order) error {
 	return nil
 }
 
-// place stores an order and has it paid. Order and payment belong together, so
-// the transaction, and with it a connection, is held while the payment is made.
+// place stores an order and has it paid.
 func (o *orders) place(w http.ResponseWriter, r *http.Request) {
 	var request orderRequest
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
@@ -133,17 +143,51 @@ func (o *orders) place(w http.ResponseWriter, r *http.Request) {
 		fail(w, badRequest{errors.New("an order has items")})
 		return
 	}
-	placed := order{Status: "paid", Items: request.Items}
-	err := pgx.BeginFunc(r.Context(), o.db, func(tx pgx.Tx) error {
-		if err := insertOrder(r.Context(), tx, request, &placed); err != nil {
-			return err
-		}
-		if err := o.payments.pay(r.Context(), payment{Order: placed.ID, Card: request.Card, Cents: placed.Cents}); err != nil {
-			return err
-		}
-		return settle(r.Context(), tx, placed.ID)
-	})
+	placed, store := order{Status: "paid", Items: request.Items}, o.storePaid
+	if o.queue != nil {
+		store = o.storeAndQueue
+	}
+	err := store(r.Context(), request, &placed)
 	answer(w, placed, err)
+}
+
+// storePaid keeps order and payment together: the transaction, and with it a
+// connection, is held while the payment is made.
+func (o *orders) storePaid(ctx context.Context, request orderRequest, placed *order) error {
+	return pgx.BeginFunc(ctx, o.db, func(tx pgx.Tx) error {
+		if err := o.store(ctx, tx, request, placed); err != nil {
+			return err
+		}
+		err := o.payments.pay(ctx, payment{Order: placed.ID, Card: request.Card, Cents: placed.Cents})
+		if errors.Is(err, errUnpaid) {
+			placed.Status = "unpaid" // the invoice follows by mail
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return settle(ctx, tx, placed.ID)
+	})
+}
+
+// storeAndQueue has the order paid by way of the queue. No transaction is held
+// for as long as that takes.
+func (o *orders) storeAndQueue(ctx context.Context, request orderRequest, placed *order) error {
+	err := pgx.BeginFunc(ctx, o.db, func(tx pgx.Tx) error { return o.store(ctx, tx, request, placed) })
+	if err != nil {
+		return err
+	}
+	if err := o.queue.pay(ctx, payment{Order: placed.ID, Card: request.Card, Cents: placed.Cents}); err != nil {
+		return err
+	}
+	return settle(ctx, o.db, placed.ID)
+}
+
+func (o *orders) store(ctx context.Context, tx pgx.Tx, request orderRequest, placed *order) error {
+	if err := insertOrder(ctx, tx, request, placed); err != nil {
+		return err
+	}
+	return o.addToTotals(ctx, tx, request.Customer, placed.Cents)
 }
 
 func insertOrder(ctx context.Context, tx pgx.Tx, request orderRequest, placed *order) error {
@@ -166,7 +210,25 @@ func insertOrder(ctx context.Context, tx pgx.Tx, request orderRequest, placed *o
 	return nil
 }
 
-func settle(ctx context.Context, tx pgx.Tx, id int64) error {
+// addToTotals keeps the sales of the day in a few rows, which orders share.
+func (o *orders) addToTotals(ctx context.Context, tx pgx.Tx, customer, cents int64) error {
+	if o.choices.SalesTotals == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, "UPDATE sales_totals SET orders = orders + 1, cents = cents + $2 WHERE id = $1",
+		customer%int64(o.choices.SalesTotals), cents)
+	if err != nil {
+		return fmt.Errorf("add to totals: %w", err)
+	}
+	return nil
+}
+
+// execer is a connection, a transaction, or a pool.
+type execer interface {
+	Exec(ctx context.Context, sql string, arguments ...any) (pgconn.CommandTag, error)
+}
+
+func settle(ctx context.Context, tx execer, id int64) error {
 	if _, err := tx.Exec(ctx, "UPDATE orders SET status = 'paid' WHERE id = $1", id); err != nil {
 		return fmt.Errorf("settle order: %w", err)
 	}

@@ -22,6 +22,12 @@ type routes map[string]http.HandlerFunc
 
 // Run serves one service of the shop until the context ends.
 func Run(ctx context.Context, p settings.Process) error {
+	switch p.Service {
+	case "partner":
+		return runPartner(ctx, p)
+	case "recommender":
+		return runRecommender(ctx, p)
+	}
 	t, err := newTelemetry(ctx, p)
 	if err != nil {
 		return fmt.Errorf("set up telemetry of %s: %w", p.Service, err)
@@ -32,7 +38,7 @@ func Run(ctx context.Context, p settings.Process) error {
 		return fmt.Errorf("set up %s: %w", p.Service, err)
 	}
 	defer release()
-	return serve(ctx, p.Listen, handler(served, t))
+	return serve(ctx, p.Listen, handler(served, t, p.Rename))
 }
 
 // newService builds the service that the settings name. The second result
@@ -54,10 +60,10 @@ func newService(ctx context.Context, p settings.Process, t *telemetry) (routes, 
 // handler puts each route behind its instruments. They come after the mux,
 // which sets the pattern that they take the route from. Health and metrics do
 // without: nobody wants them in a latency histogram.
-func handler(served routes, t *telemetry) http.Handler {
+func handler(served routes, t *telemetry, rename func(string) string) http.Handler {
 	mux := http.NewServeMux()
 	for pattern, handle := range served {
-		mux.Handle(pattern, t.traced(t.measured(handle)))
+		mux.Handle(rename(pattern), t.traced(t.measured(handle)))
 	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
