@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/culprit-rca/culprit/report"
+	"github.com/culprit-rca/culprit/report/notify"
 )
 
 // configuration is the strict YAML of --config: one block a source. HTTP
@@ -28,6 +29,7 @@ type configuration struct {
 	Rules      []string        `yaml:"rules"`  // directories of rules
 	Links      linksBlock      `yaml:"links"`
 	Objectives objectivesBlock `yaml:"objectives"`
+	Notify     notify.Config   `yaml:"notify"`
 }
 
 // linksBlock is where readers of a report reach their own tools.
@@ -154,6 +156,7 @@ func yamlText(err error) string {
 func (c *configuration) resolve(dir string) {
 	c.Prometheus.HTTP.SetDirectory(dir)
 	c.Traces.HTTP.SetDirectory(dir)
+	c.Notify.SetDirectory(dir)
 	paths := []*string{&c.Prometheus.SignalsDir, &c.Postgres.DSNFile, &c.PgBouncer.DSNFile, &c.Load, &c.Events, &c.Objectives.History}
 	for i := range c.Traces.Files {
 		paths = append(paths, &c.Traces.Files[i])

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/common/config"
 
 	"github.com/culprit-rca/culprit/report"
+	"github.com/culprit-rca/culprit/report/archive"
 )
 
 // Config is the block of a configuration; every sink is optional.
@@ -44,6 +45,22 @@ func (e *Endpoint) UnmarshalYAML(decode func(any) error) error {
 	type plain Endpoint
 	*e = Endpoint{HTTP: config.DefaultHTTPClientConfig}
 	return decode((*plain)(e))
+}
+
+// Empty reports whether there is nobody to tell.
+func (c *Config) Empty() bool {
+	return len(c.Webhooks)+len(c.Slack)+len(c.Alertmanager)+len(c.Grafana) == 0
+}
+
+// SetDirectory makes relative paths relative to a folder.
+func (c *Config) SetDirectory(dir string) {
+	c.Mutes, c.State = config.JoinDir(dir, c.Mutes), config.JoinDir(dir, c.State)
+	for _, all := range [][]Endpoint{c.Webhooks, c.Slack, c.Alertmanager, c.Grafana} {
+		for i := range all {
+			all[i].URLFile = config.JoinDir(dir, all[i].URLFile)
+			all[i].HTTP.SetDirectory(dir)
+		}
+	}
 }
 
 // Notice is what is said: the changes of one report of one target.
@@ -77,7 +94,7 @@ type sink interface {
 // goroutines.
 type Notifier struct {
 	sinks []sink
-	mutes string
+	mutes string // path
 	said  *said
 	now   func() time.Time
 }
@@ -109,29 +126,49 @@ func New(c Config, now func() time.Time) (*Notifier, error) {
 	return n, err
 }
 
-// Sinks tells how many places there are to speak at.
-func (n *Notifier) Sinks() int { return len(n.sinks) }
+// Sinks are what a service announces its reports to, one for each place.
+func (n *Notifier) Sinks() []archive.Sink {
+	var out []archive.Sink
+	for _, s := range n.sinks {
+		out = append(out, announcer{n, s})
+	}
+	return out
+}
+
+// announcer is one place as a service knows it.
+type announcer struct {
+	notifier *Notifier
+	sink     sink
+}
+
+// Name of the place.
+func (a announcer) Name() string { return a.sink.name() }
+
+// Announce says what is new in a report, if anything is.
+func (a announcer) Announce(ctx context.Context, x archive.Announcement) error {
+	return a.notifier.tell(ctx, a.sink, x.Run.Target, x.URL, x.Report, x.Previous)
+}
 
 // Made is called when a report was made for a target; previous is the one
 // before, nil for none. Every sink is tried, whatever the others do; the error
 // names those that could not be reached. A change is said once at each sink, also
 // by a process that was started anew with the same state.
 func (n *Notifier) Made(ctx context.Context, target, link string, r, previous *report.Report) error {
-	notice := &Notice{Target: target, Link: link, Report: r, Changes: changes(r, previous)}
+	var errs []error
+	for _, s := range n.sinks {
+		errs = append(errs, n.tell(ctx, s, target, link, r, previous))
+	}
+	return errors.Join(errs...)
+}
+
+// tell says at one sink what is not muted and was not said there yet.
+func (n *Notifier) tell(ctx context.Context, s sink, target, link string, r, previous *report.Report) error {
+	notice := Notice{Target: target, Link: link, Report: r, Changes: changes(r, previous)}
 	mutes, err := readMutes(n.mutes)
 	if err != nil {
 		return err
 	}
 	notice.Changes = mutes.without(notice.Changes, target, n.now())
-	var errs []error
-	for _, s := range n.sinks {
-		errs = append(errs, n.tell(ctx, s, *notice))
-	}
-	return errors.Join(errs...)
-}
-
-// tell says at one sink what was not said there yet.
-func (n *Notifier) tell(ctx context.Context, s sink, notice Notice) error {
 	notice.Changes = n.said.unsaid(s.name(), &notice, s.wants(&notice))
 	if len(notice.Changes) == 0 {
 		return nil

@@ -18,11 +18,11 @@ import (
 )
 
 const (
-	requestTime = 10 * time.Second
+	requestTime = 8 * time.Second
 	// mostTries and longestRetry bound what one message costs where a sink is
 	// away: the next report says it again.
 	mostTries    = 5
-	longestRetry = time.Minute
+	longestRetry = 25 * time.Second
 	// longestAnswer that is read of a sink.
 	longestAnswer = 1 << 20
 )
