@@ -30,7 +30,7 @@ func (a *app) analyzeCommand() *cobra.Command {
 			if file == "" {
 				return a.analyzeLive(c, &sources, &window, &output)
 			}
-			if sources.named() || window.given() {
+			if sources.flagged() || window.given() {
 				return usage(errors.New("an evidence file has its own sources and window: leave the others out"))
 			}
 			return a.analyzeFile(file, &sources, &window, &output)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
 	"github.com/culprit-rca/culprit/report"
+	"github.com/culprit-rca/culprit/report/notify"
 )
 
 // configuration is the strict YAML of --config: one block a source. HTTP
@@ -29,6 +30,7 @@ type configuration struct {
 	Rules      []string        `yaml:"rules"`  // directories of rules
 	Links      linksBlock      `yaml:"links"`
 	Objectives objectivesBlock `yaml:"objectives"`
+	Notify     notify.Config   `yaml:"notify"`
 	Prices     pricesBlock     `yaml:"prices"`
 }
 
@@ -184,6 +186,7 @@ func yamlText(err error) string {
 func (c *configuration) resolve(dir string) {
 	c.Prometheus.HTTP.SetDirectory(dir)
 	c.Traces.HTTP.SetDirectory(dir)
+	c.Notify.SetDirectory(dir)
 	paths := []*string{&c.Prometheus.SignalsDir, &c.Postgres.DSNFile, &c.PgBouncer.DSNFile, &c.Load, &c.Events, &c.Objectives.History}
 	for i := range c.Traces.Files {
 		paths = append(paths, &c.Traces.Files[i])
