@@ -57,25 +57,20 @@ func runSlowStatement(p *Pass) error {
 	d.find = func(t *Trace) []pattern {
 		found := statementDetector.find(t)
 		for i := range found {
-			served.bound(t, &found[i])
+			served.tell(t, &found[i])
 		}
 		return found
 	}
 	return d.analyze(p)
 }
 
-// serverTime of a statement, s: the mean of a call, and what 19 of 20 calls keep
-// within.
-type serverTime struct{ mean, most float64 }
+// serverTime of a call of a statement, s.
+type serverTime struct{ mean, stddev float64 }
 
 type servedBy map[string]serverTime
 
-// nearlyAll: 19 calls in 20 take no more than the mean and so many standard
-// deviations, however they are spread (Cantelli's inequality).
-const nearlyAll = 4.36
-
 // servedStatements of all servers by key: several entries may share one. An
-// entry whose deviation is not known bounds nothing.
+// entry whose deviation is not known tells of no single call.
 func servedStatements(b *evidence.Bundle) servedBy {
 	served := servedBy{}
 	for i := range b.Postgres {
@@ -84,29 +79,17 @@ func servedStatements(b *evidence.Bundle) servedBy {
 			if s.Key == "" || s.Calls < minStatements || s.StddevExec <= 0 {
 				continue
 			}
-			mean, x := (s.Exec+s.Plan)/s.Calls, served[s.Key]
-			served[s.Key] = serverTime{max(x.mean, mean), max(x.most, mean+nearlyAll*s.StddevExec)}
+			x := served[s.Key]
+			served[s.Key] = serverTime{max(x.mean, (s.Exec+s.Plan)/s.Calls), max(x.stddev, s.StddevExec)}
 		}
 	}
 	return served
 }
 
-// bound keeps the gain of a slow statement to what the server takes.
-func (served servedBy) bound(t *Trace, found *pattern) {
-	own, known := served[t.Spans[found.spans[0]].Attr(evidence.AttrDBKey)]
-	if !known {
-		return
-	}
-	found.facts["server"] = duration(own.mean)
-	calls := found.spans
-	found.cut = func(c Cuts) {
-		for _, i := range calls {
-			if most := int64(own.most * 1e9); t.Spans[i].Duration() > most {
-				t.CutSelf(c, i, most)
-			} else {
-				t.CutSubtree(c, i)
-			}
-		}
+// tell adds the server's own time to a slow statement.
+func (served servedBy) tell(t *Trace, found *pattern) {
+	if own, known := served[t.Spans[found.spans[0]].Attr(evidence.AttrDBKey)]; known {
+		found.facts["server"] = duration(own.mean)
 	}
 }
 

@@ -56,10 +56,8 @@ const deviations = 3
 // waiting for a connection, on the network, or for a lock before it begins.
 func (p *Pass) ownTimes() map[string]int64 {
 	out := map[string]int64{}
-	for i := range p.Bundle.Postgres {
-		for key, s := range statementsOf(&p.Bundle.Postgres[i]) {
-			out[key] = max(out[key], int64(1e9*s.server*(1+deviations*s.spread)))
-		}
+	for key, s := range servedStatements(p.Bundle) {
+		out[key] = int64(1e9 * (s.mean + deviations*s.stddev))
 	}
 	return out
 }
