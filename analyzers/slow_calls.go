@@ -49,46 +49,48 @@ var slowStatement = Analyzer{
 	Run:   runSlowStatement,
 }
 
-// runSlowStatement says the server's view beside the client's.
+// runSlowStatement holds the client's view against the server's: what a call
+// takes beyond the server's own time is no fault of the statement.
 func runSlowStatement(p *Pass) error {
 	served := servedStatements(p.Bundle)
 	d := statementDetector
 	d.find = func(t *Trace) []pattern {
 		found := statementDetector.find(t)
 		for i := range found {
-			if own, known := served[t.Spans[found[i].spans[0]].Attr(evidence.AttrDBKey)]; known {
-				found[i].facts["server"] = duration(own.mean)
-			}
+			served.tell(t, &found[i])
 		}
 		return found
 	}
 	return d.analyze(p)
 }
 
-// serverTime of a statement, s: the mean of a call, and what nearly all calls
-// keep within.
-type serverTime struct{ mean, most float64 }
+// serverTime of a call of a statement, s.
+type serverTime struct{ mean, stddev float64 }
 
-// deviations beyond the mean that are still laid to a statement itself: one
-// call in ten at most takes longer (Cantelli's inequality), whatever their
-// distribution.
-const deviations = 3
+type servedBy map[string]serverTime
 
 // servedStatements of all servers by key: several entries may share one. An
-// entry whose deviation is not known bounds nothing.
-func servedStatements(b *evidence.Bundle) map[string]serverTime {
-	served := map[string]serverTime{}
+// entry whose deviation is not known tells of no single call.
+func servedStatements(b *evidence.Bundle) servedBy {
+	served := servedBy{}
 	for i := range b.Postgres {
 		for k := range b.Postgres[i].Statements {
 			s := &b.Postgres[i].Statements[k]
 			if s.Key == "" || s.Calls < minStatements || s.StddevExec <= 0 {
 				continue
 			}
-			mean, x := (s.Exec+s.Plan)/s.Calls, served[s.Key]
-			served[s.Key] = serverTime{max(x.mean, mean), max(x.most, mean+deviations*s.StddevExec)}
+			x := served[s.Key]
+			served[s.Key] = serverTime{max(x.mean, (s.Exec+s.Plan)/s.Calls), max(x.stddev, s.StddevExec)}
 		}
 	}
 	return served
+}
+
+// tell adds the server's own time to a slow statement.
+func (served servedBy) tell(t *Trace, found *pattern) {
+	if own, known := served[t.Spans[found.spans[0]].Attr(evidence.AttrDBKey)]; known {
+		found.facts["server"] = duration(own.mean)
+	}
 }
 
 var dependencyDetector = detector{

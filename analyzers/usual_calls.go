@@ -11,14 +11,13 @@ import (
 // is an upper bound, the request without the call, the bound is drawn tighter
 // by what is known of the call: one that takes as long when its requests are
 // not slow is not what makes them slow, so that only what it takes beyond that
-// goes; and of a statement no more goes than the server itself spends on it
-// (the rest is waiting for a connection, the network, or a lock before it), or
+// goes; and of a statement no more goes than the server itself spends on it, or
 // where nobody asked the server, than it takes beyond the way there and back.
 func (d *detector) without(p *Pass, g *occurrences, asked evidence.Entity) func(*Trace) Cuts {
 	if d.warning == "" {
 		return g.cut
 	}
-	usual, own, ways := g.usual(p.Facts.Symptom(asked.Service, asked.Operation)), servedStatements(p.Bundle), p.Facts.ways()
+	usual, own, ways := g.usual(p.Facts.Symptom(asked.Service, asked.Operation)), p.ownTimes(), p.Facts.ways()
 	return func(t *Trace) Cuts {
 		k, ok := slices.BinarySearchFunc(g.traces, t, compareTraces)
 		if !ok {
@@ -27,7 +26,7 @@ func (d *detector) without(p *Pass, g *occurrences, asked evidence.Entity) func(
 		c := t.NewCuts()
 		for _, f := range g.found[k] {
 			for _, i := range f.spans {
-				served, known := own[t.Spans[i].Attr(evidence.AttrDBKey)]
+				most, known := own[t.Spans[i].Attr(evidence.AttrDBKey)]
 				way := ways[t.Spans[i].Service]
 				if usual == 0 && !known && (way == 0 || !isStatement(&t.Spans[i])) {
 					t.CutSubtree(c, i)
@@ -36,7 +35,7 @@ func (d *detector) without(p *Pass, g *occurrences, asked evidence.Entity) func(
 				spare := t.Spans[i].Duration() - usual
 				switch {
 				case known:
-					spare = min(spare, int64(1e9*served.most))
+					spare = min(spare, most)
 				case isStatement(&t.Spans[i]):
 					spare -= way
 				}
@@ -45,6 +44,22 @@ func (d *detector) without(p *Pass, g *occurrences, asked evidence.Entity) func(
 		}
 		return c
 	}
+}
+
+// deviations beyond the mean that are still laid to a statement itself: one
+// call in ten at most takes longer (Cantelli's inequality), whatever their
+// distribution.
+const deviations = 3
+
+// ownTimes is the longest that the server itself spends on each statement, by
+// key, in ns, by its own account. What a call takes beyond that goes into
+// waiting for a connection, on the network, or for a lock before it begins.
+func (p *Pass) ownTimes() map[string]int64 {
+	out := map[string]int64{}
+	for key, s := range servedStatements(p.Bundle) {
+		out[key] = int64(1e9 * (s.mean + deviations*s.stddev))
+	}
+	return out
 }
 
 // ways is what it takes to reach the database and come back, by service, in
