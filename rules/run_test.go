@@ -2,7 +2,6 @@ package rules
 
 import (
 	"encoding/binary"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,8 +99,7 @@ func messages(list ...evidence.Series) *evidence.Bundle {
 			return s
 		}
 		read := span(2, evidence.KindConsumer, "mailer", "process orders", 10*time.Second, 10*time.Second+20*time.Millisecond)
-		read.Attrs = []evidence.Attr{{Key: evidence.AttrMsgDest, Value: "orders"}, {Key: evidence.AttrMsgSystem, Value: "kafka"}}
-		slices.SortFunc(read.Attrs, func(x, y evidence.Attr) int { return strings.Compare(x.Key, y.Key) })
+		read.Attrs = evidence.NewAttrs(evidence.Attr{Key: evidence.AttrMsgDest, Value: "orders"}, evidence.Attr{Key: evidence.AttrMsgSystem, Value: "kafka"})
 		b.Spans = append(b.Spans, span(1, evidence.KindServer, "front", "POST /order", 0, 10*time.Second+30*time.Millisecond), read)
 	}
 	b.Sort()
@@ -119,7 +117,7 @@ func TestSlowNames(t *testing.T) {
 		b := system(work{own: func(int, int) float64 { return ms }})
 		for i := range b.Spans {
 			if s := &b.Spans[i]; s.Name == "SELECT" {
-				s.Name, s.Attrs, s.Kind = "dns.lookup", nil, evidence.KindInternal
+				s.Name, s.Attrs, s.Kind = "dns.lookup", evidence.Attrs{}, evidence.KindInternal
 				s.End = s.Start + int64((ms-1)*1e6)
 			}
 		}

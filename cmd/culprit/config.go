@@ -136,7 +136,12 @@ func newConfiguration() *configuration {
 func yamlText(err error) string {
 	var t *yaml.TypeError
 	if !errors.As(err, &t) {
-		return strings.TrimPrefix(err.Error(), "yaml: ")
+		text, own := strings.CutPrefix(err.Error(), "yaml: ")
+		if !own {
+			// A type's own complaint repeats the value behind a colon.
+			text, _, _ = strings.Cut(text, ": ")
+		}
+		return text
 	}
 	texts := make([]string, len(t.Errors))
 	for i, e := range t.Errors {

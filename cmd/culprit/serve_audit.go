@@ -53,14 +53,9 @@ func (a *auditor) audit(ctx context.Context, r archive.Run) (*report.Report, err
 	if err != nil {
 		return nil, err
 	}
-	events, eventsErr := readEvents(a.sources.settings.Events)
 	b, err := a.collect(ctx, r.Window, cs)
 	b.Version = a.version
-	if eventsErr == nil {
-		events.addTo(b)
-	} else {
-		b.Gaps = append(b.Gaps, evidence.Gap{Source: "events", Reason: eventsErr.Error(), Remedy: "write the events with time, kind and text"})
-	}
+	addEventsAfter(b, a.sources.settings.Events)
 	res := analyzers.Run(b)
 	made := report.Build(b, res, a.catalogue.Judge(b, res), report.Options{Version: a.version, Links: a.looks.linksFor(b), Zone: a.looks.zone})
 	return made, err

@@ -92,25 +92,34 @@ func readService(path string) (*service, error) {
 		return nil, err
 	}
 	s := &service{target: target{configuration: *newConfiguration()}}
-	var again struct {
-		Targets []yaml.Node `yaml:"targets"`
+	err = decodeStrictly(content, s)
+	if err == nil {
+		err = s.refill(content)
 	}
-	if err = decodeStrictly(content, s); err == nil {
-		err = yaml.Unmarshal(content, &again)
-	}
-	for i := range s.Targets {
-		if err == nil {
-			s.Targets[i] = target{configuration: *newConfiguration()}
-			err = again.Targets[i].Decode(&s.Targets[i])
-		}
+	if err == nil {
+		err = s.settle(path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("configuration %s: %s", path, yamlText(err))
-	}
-	if err := s.settle(path); err != nil {
 		return nil, fmt.Errorf("configuration %s: %w", path, err)
 	}
 	return s, nil
+}
+
+// refill reads the targets again, each over its defaults.
+func (s *service) refill(content []byte) error {
+	var again struct {
+		Targets []yaml.Node `yaml:"targets"`
+	}
+	if err := yaml.Unmarshal(content, &again); err != nil {
+		return errors.New(yamlText(err))
+	}
+	for i := range s.Targets {
+		s.Targets[i] = target{configuration: *newConfiguration()}
+		if err := again.Targets[i].Decode(&s.Targets[i]); err != nil {
+			return errors.New(yamlText(err))
+		}
+	}
+	return nil
 }
 
 // settle gives the targets names and paths, and checks what can be checked

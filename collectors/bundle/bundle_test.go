@@ -68,10 +68,10 @@ func traceOf(rng *rand.Rand, at time.Time) []evidence.Span {
 			s.Parent = spans[(i-1)/2].ID
 		}
 		if i%3 == 2 {
-			s.Attrs = []evidence.Attr{{Key: evidence.AttrDBKey, Value: "00ff00ff00ff00ff"}, {Key: evidence.AttrDBQuery, Value: query}, {Key: evidence.AttrDBSystem, Value: "postgresql"}}
+			s.Attrs = evidence.NewAttrs(evidence.Attr{Key: evidence.AttrDBKey, Value: "00ff00ff00ff00ff"}, evidence.Attr{Key: evidence.AttrDBQuery, Value: query}, evidence.Attr{Key: evidence.AttrDBSystem, Value: "postgresql"})
 			s.Error, s.Follows = i == 5, i == 2
 		} else {
-			s.Attrs = []evidence.Attr{{Key: evidence.AttrHTTPMethod, Value: "GET"}, {Key: evidence.AttrHTTPRoute, Value: names[i]}, {Key: evidence.AttrHTTPStatus, Value: "200"}}
+			s.Attrs = evidence.NewAttrs(evidence.Attr{Key: evidence.AttrHTTPMethod, Value: "GET"}, evidence.Attr{Key: evidence.AttrHTTPRoute, Value: names[i]}, evidence.Attr{Key: evidence.AttrHTTPStatus, Value: "200"})
 		}
 	}
 	return spans

@@ -99,7 +99,7 @@ func NewRun(target string, trigger Trigger, mark string, slot time.Time, w evide
 
 // Concluded holds for a run whose report has a verdict that another can be
 // compared with.
-func (r *Run) Concluded() bool {
+func (r Run) Concluded() bool {
 	return r.Reported && (r.Status == "causes-found" || r.Status == "no-problem")
 }
 

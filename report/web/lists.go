@@ -59,7 +59,7 @@ type targetPage struct {
 	Judged   int // runs behind the trends
 	From, To time.Time
 	Runs     []runLine
-	Older    string // query for the runs before these; "" for none
+	Older    string // slot that the runs before these lie before; "" for none
 	Gone     bool   // not in the configuration any more
 }
 
@@ -91,7 +91,7 @@ func (p Pages) target(r *http.Request) (string, any, error) {
 	}
 	if len(runs) > listed {
 		runs = runs[:listed]
-		out.Older = "?before=" + runs[listed-1].Slot.UTC().Format(time.RFC3339)
+		out.Older = runs[listed-1].Slot.UTC().Format(time.RFC3339)
 	}
 	out.Runs = withChanges(runs)
 	judged := slices.DeleteFunc(recent, func(r archive.Run) bool { return !r.Concluded() })

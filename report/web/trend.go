@@ -84,8 +84,10 @@ func trendsOf(runs []archive.Run) []trend {
 				byPrint[c.Fingerprint] = t
 				all = append(all, t)
 			}
+			if t.Last.ID != r.ID {
+				t.Seen++
+			}
 			t.Cause, t.Last, t.Most = c, r, max(t.Most, c.Saved)
-			t.Seen++
 		}
 	}
 	out := make([]trend, 0, len(all))

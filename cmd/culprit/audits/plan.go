@@ -3,6 +3,7 @@ package audits
 import (
 	"fmt"
 	"hash/fnv"
+	"math"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -39,10 +40,26 @@ func ParsePlan(expression string, zone *time.Location, jitter time.Duration) (*P
 	if parsed.Next(time.Unix(0, 0)).IsZero() {
 		return nil, fmt.Errorf("schedule %q never comes", expression)
 	}
-	if jitter < 0 {
-		return nil, fmt.Errorf("schedule %q: a jitter of %s lies in the past", expression, jitter)
+	p := &Plan{text: expression + " " + zone.String(), schedule: parsed, jitter: jitter}
+	if gap := p.shortestGap(); jitter < 0 || jitter >= gap {
+		return nil, fmt.Errorf("schedule %q: a jitter of %s is not shorter than the %s between two audits", expression, jitter, gap)
 	}
-	return &Plan{text: expression + " " + zone.String(), schedule: parsed, jitter: jitter}, nil
+	return p, nil
+}
+
+// shortestGap is between two slots of a few hundred: beyond these a plan of
+// cron repeats itself in all that matters here.
+func (p *Plan) shortestGap() time.Duration {
+	slot := p.Next(time.Unix(0, 0))
+	shortest := time.Duration(math.MaxInt64)
+	for range 400 {
+		next := p.Next(slot)
+		if next.IsZero() {
+			break
+		}
+		shortest, slot = min(shortest, next.Sub(slot)), next
+	}
+	return shortest
 }
 
 // every is a time that all replicas agree on: multiples of the duration, not

@@ -49,8 +49,10 @@ func TestPlanRefuses(t *testing.T) {
 			t.Errorf("%q: %v", expression, err)
 		}
 	}
-	if _, err := ParsePlan("@hourly", time.UTC, -time.Second); err == nil {
-		t.Error("a jitter into the past is taken")
+	for _, jitter := range []time.Duration{-time.Second, time.Hour, 2 * time.Hour} {
+		if _, err := ParsePlan("@hourly", time.UTC, jitter); err == nil || !strings.Contains(err.Error(), "jitter") {
+			t.Errorf("a jitter of %s: %v", jitter, err)
+		}
 	}
 }
 
