@@ -145,6 +145,12 @@ func TestOversizedIsHousekeepingNeverACause(t *testing.T) {
 	if got := j.Housekeeping[0].Remedy[0]; !strings.Contains(got, "from 4.00 cores to 0.75 cores: 3.25 cores") {
 		t.Errorf("remedy %q", got)
 	}
+	priced := system(work{own: fast}, append(list(0.5), series(evidence.MemoryRequest, box, always(4<<30)), series(evidence.MemoryUsage, box, always(1<<30)))...)
+	priced.Prices = &evidence.Prices{Currency: "EUR", CoreHour: 0.04, GiBHour: 0.005}
+	// (4 - 1.5 x 0.5) cores x 0.04 and (4 - 1.2 x 1) GiB x 0.005, for 730 hours
+	if got := judged(t, priced).Housekeeping[0].Remedy; !slices.Contains(got, "At the configured prices that is 105.12 EUR a month, for this container alone.") {
+		t.Errorf("remedy %q", got)
+	}
 	for name, b := range map[string]*evidence.Bundle{"well sized": system(work{own: fast}, list(2.5)...), "starved": system(work{own: slowUnderLoad}, list(0.5)...)} {
 		if j := judged(t, b); len(j.Housekeeping) != 0 {
 			t.Errorf("%s: %d housekeeping", name, len(j.Housekeeping))

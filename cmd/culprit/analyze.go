@@ -61,6 +61,7 @@ func (a *app) analyzeFile(path string, sources *sourceFlags, window *windowFlags
 	}
 	window.baseline.apply(b)
 	events.addTo(b)
+	sources.settings.Prices.addTo(b)
 	output.said("--baseline", window.baseline.text)
 	output.said("--events", sources.settings.Events)
 	return a.conclude(b, output)

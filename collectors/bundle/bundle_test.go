@@ -29,6 +29,7 @@ func recorded(traces, series int) *evidence.Bundle {
 		Version:  "test",
 		Window:   evidence.Window{Start: start, End: start.Add(75 * time.Second)},
 		Baseline: &evidence.Window{Start: start, End: start.Add(15 * time.Second)},
+		Prices:   &evidence.Prices{Currency: "EUR", CoreHour: 0.04},
 		Sources:  []evidence.Source{{Name: "prometheus", Status: evidence.StatusOK, Items: series, Seconds: 1.25, Notes: []string{"step 1 s"}}},
 		Gaps:     []evidence.Gap{{Source: "traces", Kinds: []evidence.Kind{evidence.Spans}, Reason: "cut at 1,500 traces", Remedy: "narrow the window"}},
 		Loads:    []evidence.LoadRun{{Tool: "k6", ExitCode: 99, Start: start.UnixMilli(), Requests: []evidence.LoadStat{{Count: 3, P50: 0.1}}}},
