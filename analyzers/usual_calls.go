@@ -46,20 +46,13 @@ func (d *detector) without(p *Pass, g *occurrences, asked evidence.Entity) func(
 	}
 }
 
-// deviations beyond the mean that are still laid to a statement itself: one
-// call in ten at most takes longer (Cantelli's inequality), whatever their
-// distribution.
-const deviations = 3
-
 // ownTimes is the longest that the server itself spends on each statement, by
 // key, in ns, by its own account. What a call takes beyond that goes into
 // waiting for a connection, on the network, or for a lock before it begins.
 func (p *Pass) ownTimes() map[string]int64 {
 	out := map[string]int64{}
-	for i := range p.Bundle.Postgres {
-		for key, s := range statementsOf(&p.Bundle.Postgres[i]) {
-			out[key] = max(out[key], int64(1e9*s.server*(1+deviations*s.spread)))
-		}
+	for key, s := range servedStatements(p.Bundle) {
+		out[key] = int64(1e9 * s.most)
 	}
 	return out
 }
