@@ -49,35 +49,35 @@ var slowStatement = Analyzer{
 	Run:   runSlowStatement,
 }
 
-// runSlowStatement holds the client's view against the server's: what a call
-// takes beyond the server's own time is no fault of the statement.
+// runSlowStatement says the server's view beside the client's.
 func runSlowStatement(p *Pass) error {
 	served := servedStatements(p.Bundle)
 	d := statementDetector
 	d.find = func(t *Trace) []pattern {
 		found := statementDetector.find(t)
 		for i := range found {
-			served.bound(t, &found[i])
+			if own, known := served[t.Spans[found[i].spans[0]].Attr(evidence.AttrDBKey)]; known {
+				found[i].facts["server"] = duration(own.mean)
+			}
 		}
 		return found
 	}
 	return d.analyze(p)
 }
 
-// serverTime of a statement, s: the mean of a call, and what 19 of 20 calls keep
-// within.
+// serverTime of a statement, s: the mean of a call, and what nearly all calls
+// keep within.
 type serverTime struct{ mean, most float64 }
 
-type servedBy map[string]serverTime
-
-// nearlyAll: 19 calls in 20 take no more than the mean and so many standard
-// deviations, however they are spread (Cantelli's inequality).
-const nearlyAll = 4.36
+// deviations beyond the mean that are still laid to a statement itself: one
+// call in ten at most takes longer (Cantelli's inequality), whatever their
+// distribution.
+const deviations = 3
 
 // servedStatements of all servers by key: several entries may share one. An
 // entry whose deviation is not known bounds nothing.
-func servedStatements(b *evidence.Bundle) servedBy {
-	served := servedBy{}
+func servedStatements(b *evidence.Bundle) map[string]serverTime {
+	served := map[string]serverTime{}
 	for i := range b.Postgres {
 		for k := range b.Postgres[i].Statements {
 			s := &b.Postgres[i].Statements[k]
@@ -85,29 +85,10 @@ func servedStatements(b *evidence.Bundle) servedBy {
 				continue
 			}
 			mean, x := (s.Exec+s.Plan)/s.Calls, served[s.Key]
-			served[s.Key] = serverTime{max(x.mean, mean), max(x.most, mean+nearlyAll*s.StddevExec)}
+			served[s.Key] = serverTime{max(x.mean, mean), max(x.most, mean+deviations*s.StddevExec)}
 		}
 	}
 	return served
-}
-
-// bound keeps the gain of a slow statement to what the server takes.
-func (served servedBy) bound(t *Trace, found *pattern) {
-	own, known := served[t.Spans[found.spans[0]].Attr(evidence.AttrDBKey)]
-	if !known {
-		return
-	}
-	found.facts["server"] = duration(own.mean)
-	calls := found.spans
-	found.cut = func(c Cuts) {
-		for _, i := range calls {
-			if most := int64(own.most * 1e9); t.Spans[i].Duration() > most {
-				t.CutSelf(c, i, most)
-			} else {
-				t.CutSubtree(c, i)
-			}
-		}
-	}
 }
 
 var dependencyDetector = detector{

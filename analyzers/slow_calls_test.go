@@ -21,7 +21,7 @@ func TestAStatementSavesNoMoreThanTheServerTakes(t *testing.T) {
 	}{
 		"no account":              {nil, 0.0799, 0.0801, ""},
 		"the server says so too":  {[]evidence.Statement{{Key: "k", Calls: 400, Exec: 400 * 0.078, StddevExec: 0.004}}, 0.0799, 0.0801, "78 ms"},
-		"the server takes 2 ms":   {[]evidence.Statement{{Key: "k", Calls: 400, Exec: 400 * 0.002, StddevExec: 0.0005}}, 0.004, 0.0043, "2 ms"},
+		"the server takes 2 ms":   {[]evidence.Statement{{Key: "k", Calls: 400, Exec: 400 * 0.002, StddevExec: 0.0005}}, 0.0034, 0.0036, "2 ms"},
 		"now 2 ms and now 200 ms": {[]evidence.Statement{{Key: "k", Calls: 400, Exec: 400 * 0.012, StddevExec: 0.044}}, 0.0799, 0.0801, "12 ms"},
 		"of another statement":    {[]evidence.Statement{{Key: "other", Calls: 400, Exec: 0.4, StddevExec: 0.0005}}, 0.0799, 0.0801, ""},
 		"a spread nobody knows":   {[]evidence.Statement{{Key: "k", Calls: 400, Exec: 0.8}}, 0.0799, 0.0801, ""},

@@ -11,13 +11,14 @@ import (
 // is an upper bound, the request without the call, the bound is drawn tighter
 // by what is known of the call: one that takes as long when its requests are
 // not slow is not what makes them slow, so that only what it takes beyond that
-// goes; and of a statement no more goes than the server itself spends on it, or
+// goes; and of a statement no more goes than the server itself spends on it
+// (the rest is waiting for a connection, the network, or a lock before it), or
 // where nobody asked the server, than it takes beyond the way there and back.
 func (d *detector) without(p *Pass, g *occurrences, asked evidence.Entity) func(*Trace) Cuts {
 	if d.warning == "" {
 		return g.cut
 	}
-	usual, own, ways := g.usual(p.Facts.Symptom(asked.Service, asked.Operation)), p.ownTimes(), p.Facts.ways()
+	usual, own, ways := g.usual(p.Facts.Symptom(asked.Service, asked.Operation)), servedStatements(p.Bundle), p.Facts.ways()
 	return func(t *Trace) Cuts {
 		k, ok := slices.BinarySearchFunc(g.traces, t, compareTraces)
 		if !ok {
@@ -26,7 +27,7 @@ func (d *detector) without(p *Pass, g *occurrences, asked evidence.Entity) func(
 		c := t.NewCuts()
 		for _, f := range g.found[k] {
 			for _, i := range f.spans {
-				most, known := own[t.Spans[i].Attr(evidence.AttrDBKey)]
+				served, known := own[t.Spans[i].Attr(evidence.AttrDBKey)]
 				way := ways[t.Spans[i].Service]
 				if usual == 0 && !known && (way == 0 || !isStatement(&t.Spans[i])) {
 					t.CutSubtree(c, i)
@@ -35,7 +36,7 @@ func (d *detector) without(p *Pass, g *occurrences, asked evidence.Entity) func(
 				spare := t.Spans[i].Duration() - usual
 				switch {
 				case known:
-					spare = min(spare, most)
+					spare = min(spare, int64(1e9*served.most))
 				case isStatement(&t.Spans[i]):
 					spare -= way
 				}
@@ -44,17 +45,6 @@ func (d *detector) without(p *Pass, g *occurrences, asked evidence.Entity) func(
 		}
 		return c
 	}
-}
-
-// ownTimes is the longest that the server itself spends on each statement, by
-// key, in ns, by its own account. What a call takes beyond that goes into
-// waiting for a connection, on the network, or for a lock before it begins.
-func (p *Pass) ownTimes() map[string]int64 {
-	out := map[string]int64{}
-	for key, s := range servedStatements(p.Bundle) {
-		out[key] = int64(1e9 * s.most)
-	}
-	return out
 }
 
 // ways is what it takes to reach the database and come back, by service, in

@@ -3,6 +3,7 @@ package rules
 import (
 	"encoding/binary"
 	"strings"
+	"slices"
 	"testing"
 	"time"
 
