@@ -2,8 +2,8 @@ package rules
 
 import (
 	"encoding/binary"
-	"strings"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
