@@ -80,7 +80,7 @@ func (f *Facts) callers(key string) []evidence.Entity {
 	set := f.statementSpans(key)
 	for k, t := range set.traces {
 		for _, i := range set.at(k) {
-			time[t.entity(t.server[i])] += t.Spans[i].Duration()
+			time[*t.place(i)] += t.Spans[i].Duration()
 		}
 	}
 	out := slices.Collect(maps.Keys(time))

@@ -38,6 +38,7 @@ type pool struct {
 	waitShare float64
 	times     []int64
 	waits     []float64 // s an acquire, over time
+	over      float64   // s that each of the waits is a mean over
 	hasWait   bool
 	hasShare  bool
 	query     string
@@ -92,6 +93,7 @@ func (pl *pool) readWaits(p *Pass, acquires []*evidence.Series) {
 			pl.times, pl.waits = append(pl.times, t), append(pl.waits, seconds[i]/r)
 		}
 	}
+	pl.over = waited[0].Over
 	pl.query, pl.hasWait = waited[0].Query, len(pl.waits) > 0
 	pl.wait = p.loadedMean(pl.entity.Service, pl.times, pl.waits)
 }

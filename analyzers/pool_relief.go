@@ -122,6 +122,17 @@ func (r *relief) during(from, to int64) float64 {
 	return per(sum, n)
 }
 
+// most is the largest share within a stretch of time, in ns.
+func (r *relief) most(from, to int64) float64 {
+	largest := 0.0
+	for i, t := range r.times {
+		if t >= from/1e6-1000 && t <= to/1e6 {
+			largest = max(largest, r.shares[i])
+		}
+	}
+	return largest
+}
+
 // with adds to a mechanism's cuts the waits for connections that it causes.
 func with(reliefs []*relief, touched []*Trace, cut func(*Trace) Cuts) ([]*Trace, func(*Trace) Cuts) {
 	if len(reliefs) == 0 {

@@ -93,7 +93,7 @@ func (t *Trace) openAbove(i int32, at int64) int32 {
 // consume from a destination of its name.
 func (p *Pass) consumedFrom(e evidence.Entity) (float64, bool) {
 	own := p.seriesAt(evidence.QueueConsumed, e)
-	if len(own) == 0 && e.Service == "" && e.Resource != "" {
+	if len(own) == 0 && e.Resource != "" {
 		own = p.seriesOf(evidence.QueueConsumed, func(o evidence.Entity) bool { return o.Resource == e.Resource })
 	}
 	return meanOf(own)

@@ -29,7 +29,7 @@ func stripped(b *evidence.Bundle) *evidence.Bundle {
 	out := &evidence.Bundle{Version: b.Version, Window: b.Window, Sources: b.Sources}
 	for _, s := range b.Spans {
 		if s.Kind == evidence.KindServer {
-			s.Attrs = nil
+			s.Attrs = evidence.Attrs{}
 			out.Spans = append(out.Spans, s)
 		}
 	}

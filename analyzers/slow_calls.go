@@ -30,7 +30,11 @@ var statementDetector = detector{
 		return t.slowCalls(func(i int32) bool { return isStatement(&t.Spans[i]) })
 	},
 	text: func(g *occurrences) string {
-		return fmt.Sprintf("A statement of %s takes %s and with it %s of the request: %s.", g.place.Operation, duration(g.median), g.example.facts["share"], g.brief())
+		text := fmt.Sprintf("A statement of %s takes %s and with it %s of the request: %s.", g.place.Operation, duration(g.median), g.example.facts["share"], g.brief())
+		if server := g.example.facts["server"]; server != "" {
+			text += " The server itself takes " + server + " a call."
+		}
+		return text
 	},
 }
 
@@ -38,10 +42,53 @@ var slowStatement = Analyzer{
 	Name: "slow-statement",
 	Doc: "Finds statements of which one call takes at least 10 ms and holds up its request for three tenths of its time or more, as their client sees it: " +
 		"the way there, waiting for a connection inside the driver, the database's own time, fetching. Fewer than five in a row: more is N+1. " +
-		"Value is the seconds of one call. The gain is an upper bound, the request without it.",
+		"Value is the seconds of one call. The gain is an upper bound, the request without it; where the server's own account of the statement is known, no more than the server takes for it.",
 	Needs: []evidence.Kind{evidence.Spans},
+	Uses:  []evidence.Kind{evidence.PGStatements},
 	Finds: []Kind{FindSlowStatement, FindSlowStatement + ".recurrence"},
-	Run:   statementDetector.analyze,
+	Run:   runSlowStatement,
+}
+
+// runSlowStatement says the server's view beside the client's.
+func runSlowStatement(p *Pass) error {
+	served := servedStatements(p.Bundle)
+	d := statementDetector
+	d.find = func(t *Trace) []pattern {
+		found := statementDetector.find(t)
+		for i := range found {
+			if own, known := served[t.Spans[found[i].spans[0]].Attr(evidence.AttrDBKey)]; known {
+				found[i].facts["server"] = duration(own.mean)
+			}
+		}
+		return found
+	}
+	return d.analyze(p)
+}
+
+// serverTime of a statement, s: the mean of a call, and what nearly all calls
+// keep within.
+type serverTime struct{ mean, most float64 }
+
+// deviations beyond the mean that are still laid to a statement itself: one
+// call in ten at most takes longer (Cantelli's inequality), whatever their
+// distribution.
+const deviations = 3
+
+// servedStatements of all servers by key: several entries may share one. An
+// entry whose deviation is not known bounds nothing.
+func servedStatements(b *evidence.Bundle) map[string]serverTime {
+	served := map[string]serverTime{}
+	for i := range b.Postgres {
+		for k := range b.Postgres[i].Statements {
+			s := &b.Postgres[i].Statements[k]
+			if s.Key == "" || s.Calls < minStatements || s.StddevExec <= 0 {
+				continue
+			}
+			mean, x := (s.Exec+s.Plan)/s.Calls, served[s.Key]
+			served[s.Key] = serverTime{max(x.mean, mean), max(x.most, mean+deviations*s.StddevExec)}
+		}
+	}
+	return served
 }
 
 var dependencyDetector = detector{
@@ -93,7 +140,7 @@ func (t *Trace) slowCalls(match func(int32) bool) []pattern {
 		}
 		facts := t.spanFacts(calls[0])
 		facts["calls"], facts["share"] = strconv.Itoa(len(calls)), percent(share)
-		found = append(found, pattern{server: g.server, to: g.to, spans: calls, value: seconds(t.medianDuration(calls)), facts: facts, cut: func(c Cuts) {
+		found = append(found, pattern{server: g.server, to: *g.to, spans: calls, value: seconds(t.medianDuration(calls)), facts: facts, cut: func(c Cuts) {
 			for _, i := range calls {
 				t.CutSubtree(c, i)
 			}

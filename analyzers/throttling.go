@@ -12,6 +12,7 @@ const (
 	FindThrottled        Kind = "cpu.throttled"         // share of scheduler periods in which the container was stalled, 0..1
 	FindThrottledOverlap Kind = "cpu.throttled.overlap" // rank correlation of throttling with the service's own p95, 0..1
 	FindCPULimitUse      Kind = "cpu.limit.use"         // CPU used / limit, 0..1
+	FindQuotaStall       Kind = "cpu.quota.stall"       // as cpu.throttled, of every container whose quota is known; 0 without a quota
 	FindSelfTimeExcess   Kind = "self.excess"           // share of the service's own time beyond what it needs unstalled, 0..1
 )
 
@@ -41,6 +42,36 @@ func runThrottling(p *Pass) error {
 			continue
 		}
 		reportThrottling(p, e, series[0], times, values, value)
+	}
+	return nil
+}
+
+// cpuQuota tells of every container that a quota can or cannot stall it: what a
+// rule weighs that a stall would contradict. That nothing is known of quotas
+// is neither.
+var cpuQuota = Analyzer{
+	Name:  "cpu-quota",
+	Doc:   "How much each container is stalled by its CPU quota; for one that has no quota, that it cannot be.",
+	Uses:  []evidence.Kind{evidence.CPUThrottledRatio, evidence.CPUUsage, evidence.CPULimit},
+	Finds: []Kind{FindQuotaStall},
+	Run:   runQuota,
+}
+
+func runQuota(p *Pass) error {
+	for _, e := range p.entitiesOf(evidence.CPUThrottledRatio) {
+		series := p.seriesAt(evidence.CPUThrottledRatio, e)
+		times, values := sumSeries(series)
+		v := p.loadedMean(e.Service, times, values)
+		p.Report(Finding{Kind: FindQuotaStall, Entity: e, Value: v, Unit: "1", Refs: []evidence.Ref{{Source: "prometheus", Query: series[0].Query}},
+			Text: fmt.Sprintf("%s was stalled by its CPU quota in %s of the scheduler's periods", e, percent(v))})
+	}
+	for _, e := range p.entitiesOf(evidence.CPUUsage) {
+		process := e.Resource == ""
+		if process || len(p.seriesAt(evidence.CPUThrottledRatio, e))+len(p.seriesAt(evidence.CPULimit, e)) > 0 {
+			continue
+		}
+		p.Report(Finding{Kind: FindQuotaStall, Entity: e, Unit: "1", Refs: []evidence.Ref{{Source: "prometheus", Query: p.seriesAt(evidence.CPUUsage, e)[0].Query}},
+			Text: fmt.Sprintf("%s has no CPU quota that could stall it", e)})
 	}
 	return nil
 }

@@ -2,22 +2,23 @@ package analyzers
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
 // without says what taking the mechanism out leaves of a trace. Where the gain
-// is an upper bound, the request without the call, a call that takes as long
-// when its requests are not slow is not what makes them slow: then only what
-// it takes beyond that goes.
+// is an upper bound, the request without the call, the bound is drawn tighter
+// by what is known of the call: one that takes as long when its requests are
+// not slow is not what makes them slow, so that only what it takes beyond that
+// goes; and of a statement no more goes than the server itself spends on it
+// (the rest is waiting for a connection, the network, or a lock before it), or
+// where nobody asked the server, than it takes beyond the way there and back.
 func (d *detector) without(p *Pass, g *occurrences, asked evidence.Entity) func(*Trace) Cuts {
 	if d.warning == "" {
 		return g.cut
 	}
-	usual := g.usual(p.Facts.Symptom(asked.Service, asked.Operation))
-	if usual == 0 {
-		return g.cut
-	}
+	usual, own, ways := g.usual(p.Facts.Symptom(asked.Service, asked.Operation)), servedStatements(p.Bundle), p.Facts.ways()
 	return func(t *Trace) Cuts {
 		k, ok := slices.BinarySearchFunc(g.traces, t, compareTraces)
 		if !ok {
@@ -26,11 +27,50 @@ func (d *detector) without(p *Pass, g *occurrences, asked evidence.Entity) func(
 		c := t.NewCuts()
 		for _, f := range g.found[k] {
 			for _, i := range f.spans {
-				t.CutSelf(c, i, t.Spans[i].Duration()-usual)
+				served, known := own[t.Spans[i].Attr(evidence.AttrDBKey)]
+				way := ways[t.Spans[i].Service]
+				if usual == 0 && !known && (way == 0 || !isStatement(&t.Spans[i])) {
+					t.CutSubtree(c, i)
+					continue
+				}
+				spare := t.Spans[i].Duration() - usual
+				switch {
+				case known:
+					spare = min(spare, int64(1e9*served.most))
+				case isStatement(&t.Spans[i]):
+					spare -= way
+				}
+				t.CutSelf(c, i, spare)
 			}
 		}
 		return c
 	}
+}
+
+// ways is what it takes to reach the database and come back, by service, in
+// ns: the slowest twentieth of the statements that open a transaction, which
+// do nothing there. A pooler's queue lies on the way, and no lock does.
+func (f *Facts) ways() map[string]int64 {
+	took := map[string][]float64{}
+	for _, t := range f.Traces {
+		for i := range t.Spans {
+			if s := &t.Spans[i]; isBegin(s) {
+				took[s.Service] = append(took[s.Service], float64(s.Duration()))
+			}
+		}
+	}
+	ways := map[string]int64{}
+	for service, ns := range took {
+		if len(ns) >= minStatements {
+			ways[service] = int64(quantile(ns, 0.95))
+		}
+	}
+	return ways
+}
+
+func isBegin(s *evidence.Span) bool {
+	text := strings.ToLower(s.Attr(evidence.AttrDBQuery))
+	return strings.HasPrefix(text, "begin") || strings.HasPrefix(text, "start transaction")
 }
 
 // usual is the median of the calls, in ns, in requests at times when the

@@ -108,8 +108,8 @@ type charge struct {
 const methodSampled = "mean wait of the statement by the server's own account"
 
 // charge predicts what requests would gain if statements, by key, lost a
-// share of their time, and with it others the wait for their connections. saved is that of one call in s, for the estimate where
-// there are no traces.
+// share of their time, and with it others the wait for their connections.
+// saved is that of one call in s, for the estimate where there are no traces.
 func (p *Pass) charge(cut map[string]float64, saved float64, method string) charge {
 	touched, cuts := p.Facts.statementCuts(cut)
 	touched, cuts = with(p.reliefs(p.services(cut), freedBy(cut)), touched, cuts)

@@ -266,7 +266,7 @@ func sampleSpans() []evidence.Span {
 		span := func(k, parent byte, kind evidence.SpanKind, service, name, system string, start, ms int64) {
 			s := evidence.Span{Trace: id, ID: evidence.SpanID{7: k}, Parent: evidence.SpanID{7: parent}, Kind: kind, Start: at + start*1e6, End: at + (start+ms)*1e6, Service: service, Name: name}
 			if system != "" {
-				s.Attrs = []evidence.Attr{{Key: evidence.AttrDBSystem, Value: system}}
+				s.Attrs = evidence.NewAttrs(evidence.Attr{Key: evidence.AttrDBSystem, Value: system})
 			}
 			spans = append(spans, s)
 		}

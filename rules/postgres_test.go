@@ -30,7 +30,7 @@ func requests(n int, long int64, parts ...part) []evidence.Span {
 		}
 		add(1, evidence.Span{Name: "GET /list", Kind: evidence.KindServer}, 0, long)
 		for k, p := range parts {
-			attrs := []evidence.Attr{{Key: evidence.AttrDBSystem, Value: "postgresql"}, {Key: evidence.AttrDBQuery, Value: p.name}, {Key: evidence.AttrDBKey, Value: p.key}}
+			attrs := evidence.NewAttrs(evidence.Attr{Key: evidence.AttrDBSystem, Value: "postgresql"}, evidence.Attr{Key: evidence.AttrDBQuery, Value: p.name}, evidence.Attr{Key: evidence.AttrDBKey, Value: p.key})
 			add(byte(k+2), evidence.Span{Name: p.name, Kind: evidence.KindClient, Parent: evidence.SpanID{7: 1}, Attrs: attrs, Error: p.failed}, p.from, p.to)
 		}
 	}

@@ -12,7 +12,9 @@ import (
 	"github.com/prometheus/common/config"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/culprit-rca/culprit/collectors/evidence"
 	"github.com/culprit-rca/culprit/report"
+	"github.com/culprit-rca/culprit/report/notify"
 )
 
 // configuration is the strict YAML of --config: one block a source. HTTP
@@ -28,6 +30,31 @@ type configuration struct {
 	Rules      []string        `yaml:"rules"`  // directories of rules
 	Links      linksBlock      `yaml:"links"`
 	Objectives objectivesBlock `yaml:"objectives"`
+	Notify     notify.Config   `yaml:"notify"`
+	Prices     pricesBlock     `yaml:"prices"`
+}
+
+// pricesBlock says what a reservation costs.
+type pricesBlock evidence.Prices
+
+func (p pricesBlock) check() error {
+	switch {
+	case p == pricesBlock{}:
+		return nil
+	case p.CoreHour < 0 || p.GiBHour < 0 || p.CoreHour+p.GiBHour == 0:
+		return errors.New("prices: core_hour and gib_hour are amounts of money, one at least")
+	case p.Currency == "":
+		return errors.New("prices: currency is missing: which money is it?")
+	}
+	return nil
+}
+
+// addTo puts the prices beside the evidence; where none are configured, those
+// that it came with stay.
+func (p pricesBlock) addTo(b *evidence.Bundle) {
+	if p != (pricesBlock{}) {
+		b.Prices = (*evidence.Prices)(&p)
+	}
 }
 
 // linksBlock is where readers of a report reach their own tools.
@@ -159,6 +186,7 @@ func yamlText(err error) string {
 func (c *configuration) resolve(dir string) {
 	c.Prometheus.HTTP.SetDirectory(dir)
 	c.Traces.HTTP.SetDirectory(dir)
+	c.Notify.SetDirectory(dir)
 	paths := []*string{&c.Prometheus.SignalsDir, &c.Postgres.DSNFile, &c.PgBouncer.DSNFile, &c.Load, &c.Events, &c.Objectives.History}
 	for i := range c.Traces.Files {
 		paths = append(paths, &c.Traces.Files[i])
@@ -180,6 +208,9 @@ func (c *configuration) validate(path string) error {
 	}
 	if err := c.Objectives.validate(); err != nil {
 		return fmt.Errorf("configuration %s: objectives: %w", path, err)
+	}
+	if err := c.Prices.check(); err != nil {
+		return fmt.Errorf("configuration %s: %w", path, err)
 	}
 	return nil
 }

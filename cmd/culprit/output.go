@@ -130,7 +130,8 @@ func (o *outputFlags) refuse(j *rules.Judgement, r *report.Report) error {
 	if r.Objectives != nil {
 		unknown = r.Objectives.Unknown()
 	}
-	if why := o.gate.missedBy(r); why != "" && !(len(r.Objectives.Results) > 0 && why == report.NoObjectiveJudged && o.strict) {
+	why := o.gate.missedBy(r)
+	if why != "" && !(o.strict && why == report.NoObjectiveJudged) {
 		return &exitError{exitGate, fmt.Errorf("--fail-on objectives: %s", why)}
 	}
 	if o.strict && unknown != "" {

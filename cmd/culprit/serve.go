@@ -16,6 +16,7 @@ import (
 
 	"github.com/culprit-rca/culprit/cmd/culprit/audits"
 	"github.com/culprit-rca/culprit/report/archive"
+	"github.com/culprit-rca/culprit/report/notify"
 )
 
 // serveFlags are how the service meets the world; what it does is in --config.
@@ -73,7 +74,12 @@ func (a *app) serve(ctx context.Context, flags *serveFlags) error {
 		return err
 	}
 	defer store.Close()
+	told, err := notify.New(settings.Notify, a.now)
+	if err != nil {
+		return usage(err)
+	}
 	s := audits.New(audits.Config{
+		Sinks: told.Sinks(),
 		Store: store, Targets: targets, Log: log, Address: flags.address, Keep: settings.keep(),
 		Workers: settings.Audits.AtOnce, MaxTime: time.Duration(settings.Audits.Longest), Grace: time.Duration(settings.Audits.Grace), Beat: time.Duration(settings.Audits.Beat),
 		Admit:    archive.Admission{Queue: settings.Queue.Size, Cooldown: time.Duration(settings.Queue.Cooldown)},

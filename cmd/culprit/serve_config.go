@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/prometheus/common/config"
@@ -129,6 +130,8 @@ func (s *service) settle(path string) error {
 		s.Targets = []target{s.target}
 	} else if top := (sourceFlags{settings: &s.configuration}); top.named() {
 		return errors.New("sources stand both at the top and in targets: move those at the top into a target")
+	} else if i := slices.IndexFunc(s.Targets, func(t target) bool { return !t.Notify.Empty() }); i >= 0 {
+		return fmt.Errorf("target %d: notify stands at the top, for all targets", i+1)
 	}
 	seen := map[string]bool{}
 	for i := range s.Targets {

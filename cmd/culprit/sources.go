@@ -76,6 +76,12 @@ func override(to *string, with string) {
 	}
 }
 
+// flagged reports whether the command line names a source. A configuration may:
+// its objectives, rules and links are of use with an evidence file, too.
+func (s *sourceFlags) flagged() bool {
+	return s.prometheus != "" || s.traces != "" || len(s.tracesFiles) > 0 || s.postgres != "" || s.pgbouncer != "" || s.load != ""
+}
+
 // named reports whether any source is named that can be read after the fact.
 func (s *sourceFlags) named() bool {
 	c := s.settings

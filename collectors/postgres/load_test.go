@@ -83,11 +83,11 @@ func (r *spans) add(calls []call) {
 			continue
 		}
 		span := evidence.Span{Trace: trace, ID: evidence.SpanID{7: byte(i + 2)}, Parent: root.ID, Service: "app", Name: "connect", Kind: evidence.KindClient, Start: c.from.UnixNano(), End: c.to.UnixNano(),
-			Attrs: []evidence.Attr{{Key: evidence.AttrDBSystem, Value: "postgresql"}}}
+			Attrs: evidence.NewAttrs(evidence.Attr{Key: evidence.AttrDBSystem, Value: "postgresql"})}
 		if c.text != "" {
 			normal, key := evidence.NormalizeSQL(c.text)
 			span.Name = "query"
-			span.Attrs = append(span.Attrs, evidence.Attr{Key: evidence.AttrDBQuery, Value: normal}, evidence.Attr{Key: evidence.AttrDBKey, Value: key})
+			span.Attrs = span.Attrs.With(evidence.AttrDBQuery, normal).With(evidence.AttrDBKey, key)
 		}
 		r.all = append(r.all, span)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/culprit-rca/culprit/analyzers"
@@ -61,7 +62,8 @@ type court struct {
 	healthy   map[evidence.Entity]float64 // p95 in s, by operation
 }
 
-// healthyRun is the scenario that the gains are measured against.
+// healthyRun begins the names of the scenarios that the gains are measured
+// against; others load further operations.
 const healthyRun = "healthy"
 
 func newCourt(runs []run) (*court, error) {
@@ -70,12 +72,15 @@ func newCourt(runs []run) (*court, error) {
 		return nil, err
 	}
 	c := &court{catalogue: catalogue, healthy: map[evidence.Entity]float64{}}
-	at := slices.IndexFunc(runs, func(r run) bool { return r.scenario == healthyRun && r.handicap == "" })
-	if at < 0 {
-		return c, nil
-	}
-	for _, s := range analyzers.Run(runs[at].bundle).Facts.Symptoms {
-		c.healthy[s.Entity] = s.P95
+	for _, r := range runs { // in the order of their names: the standard load comes first
+		if !strings.HasPrefix(r.scenario, healthyRun) || r.handicap != "" {
+			continue
+		}
+		for _, s := range analyzers.Run(r.bundle).Facts.Symptoms {
+			if c.healthy[s.Entity] == 0 {
+				c.healthy[s.Entity] = s.P95
+			}
+		}
 	}
 	return c, nil
 }

@@ -57,7 +57,7 @@ func readRuns(dir, scenarios string) ([]run, error) {
 	for _, path := range paths {
 		r := run{path: path}
 		r.scenario, r.handicap, _ = strings.Cut(filepath.Base(filepath.Dir(path)), "+")
-		if r.planted, err = readPlanted(filepath.Join(scenarios, r.scenario+".yaml")); err != nil {
+		if r.planted, err = readPlanted(plantedFile(path, scenarios, r.scenario)); err != nil {
 			return nil, err
 		}
 		if r.bundle, err = bundle.ReadFile(path); err != nil {
@@ -69,6 +69,16 @@ func readRuns(dir, scenarios string) ([]run, error) {
 		return cmp.Or(cmp.Compare(x.scenario, y.scenario), cmp.Compare(x.handicap, y.handicap), cmp.Compare(x.path, y.path))
 	})
 	return all, nil
+}
+
+// plantedFile says what is wrong in a run: beside it where names were others
+// than the scenario's.
+func plantedFile(run, scenarios, name string) string {
+	own := filepath.Join(filepath.Dir(run), "planted.yaml")
+	if _, err := os.Stat(own); err == nil {
+		return own
+	}
+	return filepath.Join(scenarios, name+".yaml")
 }
 
 func readPlanted(path string) (p planted, err error) {

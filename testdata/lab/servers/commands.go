@@ -104,15 +104,16 @@ func (l *lab) scrapeTargets() []target {
 	intervals := map[string]string{"postgres_exporter": "5s", "node_exporter": "2s", "redis_exporter": "2s"}
 	var targets []target
 	for _, name := range slices.Sorted(maps.Keys(l.ports)) {
-		job := l.rename(serviceOf(name))
-		if name == outside {
+		service := serviceOf(name)
+		if service == outside {
 			continue
 		}
+		job := l.rename(service)
 		if n := len(targets); n > 0 && targets[n-1].Job == job { // sorted: SERVICE before SERVICE-2
 			targets[n-1].Addresses = append(targets[n-1].Addresses, address(l.ports[name]))
 			continue
 		}
-		interval := cmp.Or(intervals[serviceOf(name)], "1s")
+		interval := cmp.Or(intervals[service], "1s")
 		if l.Scrape > 0 {
 			interval = fmt.Sprintf("%ds", int(l.Scrape.Seconds()))
 		}

@@ -145,7 +145,8 @@ func TestDownOfABrokenStateRemovesNothing(t *testing.T) {
 }
 
 func TestReplicasAreScrapedAsOneJob(t *testing.T) {
-	got := (&lab{ports: map[string]int{"catalog": 1, "catalog-2": 2, "orders": 3, outside: 4, "node_exporter": 5}}).scrapeTargets()
+	l := &lab{ports: map[string]int{"catalog": 1, "catalog-2": 2, "orders": 3, outside: 4, "node_exporter": 5}}
+	got := l.scrapeTargets()
 	want := []target{
 		{"catalog", []string{address(1), address(2)}, "1s"},
 		{"node_exporter", []string{address(5)}, "2s"},

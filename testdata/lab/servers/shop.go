@@ -71,7 +71,7 @@ func (l *lab) startProcess(service, name string) error {
 	if err != nil {
 		return err
 	}
-	c.outside = name == batch
+	c.outside = name == batch && group == nil
 	for key, value := range l.Scenario.Fault.Env[name] {
 		c.env = append(c.env, key+"="+value)
 	}
@@ -79,9 +79,10 @@ func (l *lab) startProcess(service, name string) error {
 }
 
 // shopGroup is the group of a process. What is not the shop's runs unseen, and
-// a batch runs on the machine itself, beside the containers.
+// a batch runs on the machine itself, beside the containers, unless it is held
+// to a quota.
 func (l *lab) shopGroup(name string) (*cgroup, error) {
-	if name == outside || name == batch {
+	if name == outside || name == batch && l.Scenario.Fault.Quota[batch] == 0 {
 		return nil, nil
 	}
 	return l.group(name)

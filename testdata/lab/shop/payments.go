@@ -81,7 +81,7 @@ func (p *payments) authorize(ctx context.Context) error {
 // paymentClient calls the payments service.
 type paymentClient struct {
 	client   *http.Client
-	base     string
+	url      string
 	attempts int           // as long as payments fails or is silent, without a pause between them
 	patience time.Duration // for each attempt; 0: as long as it takes
 }
@@ -112,11 +112,11 @@ const mostRefusals = 20
 
 func (c *paymentClient) once(ctx context.Context, body []byte) error {
 	if c.patience == 0 {
-		return post(ctx, c.client, c.base+"/payments", body)
+		return post(ctx, c.client, c.url, body)
 	}
 	limited, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
-	err := post(limited, c.client, c.base+"/payments", body)
+	err := post(limited, c.client, c.url, body)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return errUnpaid
 	}
