@@ -105,11 +105,20 @@ func plain(err error) error {
 	return fmt.Errorf("history: PostgreSQL: %w", err)
 }
 
+// bounds let the server end a transaction whose replica was frozen or cut off
+// in the middle of it: its locks would else hold up all the others.
+const bounds = `set local idle_in_transaction_session_timeout = '5s'; set local statement_timeout = '10s'`
+
 // transact runs f in a transaction within the time of a question.
 func (d *database) transact(ctx context.Context, f func(context.Context, pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	return plain(pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error { return f(ctx, tx) }))
+	return plain(pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, bounds, pgx.QueryExecModeSimpleProtocol); err != nil {
+			return err
+		}
+		return f(ctx, tx)
+	}))
 }
 
 // locked is a transaction that no other replica's runs beside.

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
@@ -337,6 +339,28 @@ func TestPostgresReap(t *testing.T) {
 	finish(t, s, dead, "{}", ErrLost)
 	finish(t, s, again, "{}", nil)
 	finish(t, s, alive, "{}", nil)
+}
+
+// A replica that is frozen while it holds the lock does not hold up the others
+// for long: the server ends its transaction.
+func TestPostgresFrozenReplica(t *testing.T) {
+	dsn := startPostgres(t)
+	frozen, alive := openPostgres(t, dsn).(*database), openPostgres(t, dsn)
+	release, has := make(chan struct{}), make(chan struct{})
+	ended := make(chan error, 1)
+	go func() {
+		ended <- frozen.locked(context.Background(), func(context.Context, pgx.Tx) error {
+			close(has)
+			<-release
+			return nil
+		})
+	}()
+	<-has
+	add(t, alive, planned("shop", 0), Admission{}, Added)
+	close(release)
+	if err := <-ended; err == nil {
+		t.Error("the frozen transaction was committed")
+	}
 }
 
 func TestPostgresIsPlain(t *testing.T) {
