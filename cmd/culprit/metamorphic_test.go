@@ -124,8 +124,11 @@ func firstDifference(want, got string) string {
 // same causes in the same order, and ten times the figures. Two things are
 // absolute by intent and do not scale: what counts as slow (1 s, and 20 ms above
 // a baseline), so that only operations are compared of which both runs say the
-// same; and what a driver does after a call (1 ms), which is within the 2 %.
+// same; what a driver does after a call (1 ms), which is within the 2 %; and a
+// short call (5 ms), which chatty-calls is about: ten times longer some are
+// none, and the gain is of the others.
 func TestTimesScale(t *testing.T) {
+	var withCauses, compared int
 	onRecorded(t, func(t *testing.T, path string) {
 		plain, r := judge(t, recordedBundle(t, path))
 		b := recordedBundle(t, path)
@@ -137,13 +140,12 @@ func TestTimesScale(t *testing.T) {
 		if ranks(was) != ranks(is) {
 			t.Fatalf("ten times slower the causes are\n%s\nand not\n%s", ranks(is), ranks(was))
 		}
-		if len(plain.Causes) > 0 && len(was) == 0 {
-			t.Error("no cause is left to compare")
-		}
+		withCauses += min(1, len(plain.Causes))
+		compared += min(1, len(was))
 		for i, c := range was {
 			s := is[i]
 			for name, pair := range map[string][2]float64{"now": {c.Impact.Now, s.Impact.Now}, "then": {c.Impact.Then, s.Impact.Then}} {
-				if math.Abs(pair[1]-10*pair[0]) > 0.02*10*c.Impact.Now {
+				if math.Abs(pair[1]-10*pair[0]) > 0.02*10*c.Impact.Now && c.Rule.ID != "chatty-calls" {
 					t.Errorf("%s: %s is %.4f s, ten times slower %.4f s", c.Rule.ID, name, pair[0], pair[1])
 				}
 			}
@@ -152,6 +154,9 @@ func TestTimesScale(t *testing.T) {
 			}
 		}
 	})
+	if 2*compared < withCauses {
+		t.Errorf("only %d of %d runs had a cause to compare", compared, withCauses)
+	}
 }
 
 func isSlow(r *analyzers.Result, e evidence.Entity) bool {
