@@ -16,7 +16,7 @@ build:
 # missing the tests that need it skip and say so, and fail when CI=true.
 test: vet
 	-$(LAB) doctor --fix
-	$(GO) test ./...
+	$(GO) test ./... ./testdata/scoreboard
 	cd testdata/lab && $(GO) test ./...
 
 doctor:
@@ -24,6 +24,10 @@ doctor:
 
 lab: build
 	$(LAB) --culprit $(CURDIR)/bin/culprit -o $(abspath $(OUT))/lab matrix
+
+# Judges every recorded run of the lab anew, also with witnesses missing.
+scoreboard:
+	$(GO) run ./testdata/scoreboard -o testdata/scoreboard.md
 
 demo: build
 	@cmd/culprit/demo.sh bin/culprit $(abspath $(OUT))/demo
@@ -35,7 +39,7 @@ fmt:
 	gofmt -l -w $$(git ls-files '*.go')
 
 vet:
-	$(GO) vet ./...
+	$(GO) vet ./... ./testdata/scoreboard
 	cd testdata/lab && $(GO) vet ./...
 
 lint: vet

@@ -109,6 +109,7 @@ type Result struct {
 	Findings []Finding
 	Skips    []Skip
 	Notes    []string // what was repaired in the traces, what slow requests share
+	Limits   []Limit  // the resources that more load would fill, the nearest first
 }
 
 // Validate refuses an analyzer that is nameless, undocumented or finds nothing.

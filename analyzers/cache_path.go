@@ -220,7 +220,7 @@ func (c *cacheTally) total(place evidence.Entity, cache callee) (sum cacheUse) {
 }
 
 func (t *Trace) cacheKey(l *lookup) cacheKey {
-	return cacheKey{t.entity(t.server[l.read]), cacheOf(&t.Spans[l.read]), l.prefix}
+	return cacheKey{*t.place(l.read), cacheOf(&t.Spans[l.read]), l.prefix}
 }
 
 // cacheMisses gives one pattern for each request and cache with misses; its

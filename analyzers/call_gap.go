@@ -35,8 +35,8 @@ var gapDetector = detector{
 
 // gapEdge is one caller and one callee.
 type gapEdge struct {
-	place evidence.Entity
-	to    callee
+	place *evidence.Entity
+	to    *callee
 }
 
 func runCallGap(p *Pass) error {
@@ -45,7 +45,7 @@ func runCallGap(p *Pass) error {
 		for _, g := range t.groups {
 			for _, i := range g.calls {
 				if gap := t.gap(i); gap >= 0 {
-					e := gapEdge{t.entity(g.server), g.to}
+					e := gapEdge{t.place(g.server), g.to}
 					seen[e] = append(seen[e], gap)
 				}
 			}
@@ -74,7 +74,7 @@ func (t *Trace) gap(i int32) int64 {
 func (t *Trace) gaps(floor func(gapEdge) int64) []pattern {
 	var found []pattern
 	for _, g := range t.groups {
-		least := floor(gapEdge{t.entity(g.server), g.to})
+		least := floor(gapEdge{t.place(g.server), g.to})
 		var calls []int32
 		sum := int64(0)
 		for _, i := range g.calls {
@@ -86,7 +86,7 @@ func (t *Trace) gaps(floor func(gapEdge) int64) []pattern {
 		if sum < leastTime || float64(sum) < leastShare*float64(t.Spans[g.server].Duration()) || !t.matters(g.server, calls) {
 			continue
 		}
-		found = append(found, pattern{server: g.server, to: g.to, spans: calls, value: seconds(sum), facts: t.spanFacts(calls[0]), cut: func(c Cuts) {
+		found = append(found, pattern{server: g.server, to: *g.to, spans: calls, value: seconds(sum), facts: t.spanFacts(calls[0]), cut: func(c Cuts) {
 			for _, i := range calls {
 				t.CutSelf(c, i, t.gap(i)-least)
 			}

@@ -16,10 +16,11 @@ type callee struct {
 	target string // normalised statement, route, method, destination
 }
 
-// String is for people: "GET stock /items/{id}", or the statement.
+// String is for people: "GET stock /items/{id}", or the statement, or what
+// system is asked where.
 func (c callee) String() string {
 	parts := []string{c.verb, c.peer, c.target}
-	if isCacheSystem(c.system) {
+	if isCacheSystem(c.system) || c.target == "" {
 		parts = []string{c.system, c.peer, c.target}
 	}
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " ")
@@ -32,7 +33,7 @@ func (c callee) compare(o callee) int {
 // call is one request of a service to another, a database, a cache or a queue.
 type call struct {
 	span int32
-	to   callee
+	to   *callee // the same for all calls of all traces that were built together
 }
 
 // findCalls lists the calls of a trace by start. What a driver records within one
@@ -51,11 +52,25 @@ func (scratch *traceScratch) findCalls(t *Trace) []call {
 			continue
 		}
 		inside[i] = true
-		out = append(out, call{span: i, to: t.calleeOf(i)})
+		out = append(out, call{span: i, to: scratch.theCallee(t.calleeOf(i))})
 	}
 	scratch.inside, scratch.calls = inside, out
-	slices.SortFunc(out, func(a, b call) int { return t.compareStart(a.span, b.span) })
+	byStart := func(a, b call) int { return t.compareStart(a.span, b.span) }
+	if !slices.IsSortedFunc(out, byStart) {
+		slices.SortFunc(out, byStart)
+	}
 	return slices.Clone(out)
+}
+
+// theCallee is the one that stands for all its equals: to compare and to look
+// up addresses costs next to nothing.
+func (scratch *traceScratch) theCallee(c callee) *callee {
+	known := scratch.callees[c]
+	if known == nil {
+		known = &c
+		scratch.callees[c] = known
+	}
+	return known
 }
 
 func isCall(s *evidence.Span) bool {
@@ -181,12 +196,15 @@ func failed(s *evidence.Span) bool {
 // callGroup is the calls of one request to one callee, by start.
 type callGroup struct {
 	server int32 // where the request entered the calling service
-	to     callee
+	to     *callee
 	calls  []int32
 }
 
-// requestCallee is one request to a service and, by number, one callee.
-type requestCallee struct{ server, callee int32 }
+// requestCallee is one request to a service, and one callee.
+type requestCallee struct {
+	server int32
+	callee *callee
+}
 
 // largeScratch is the number of groups beyond which their map is made anew:
 // clearing costs what the largest trace needed.
@@ -195,21 +213,13 @@ const largeScratch = 1024
 // groupCalls gathers calls by the request they serve and by callee, whatever
 // lies between them, in the order of their first call.
 func (scratch *traceScratch) groupCalls(t *Trace) []callGroup {
-	if scratch.callees == nil {
-		scratch.callees = map[callee]int32{}
-	}
 	if scratch.groups == nil || len(scratch.groups) > largeScratch {
 		scratch.groups = map[requestCallee]int32{}
 	}
 	clear(scratch.groups)
 	of, sizes := make([]int32, len(t.called)), make([]int32, 0, len(t.called))
 	for k, c := range t.called {
-		number, ok := scratch.callees[c.to]
-		if !ok {
-			number = int32(len(scratch.callees))
-			scratch.callees[c.to] = number
-		}
-		key := requestCallee{t.server[c.span], number}
+		key := requestCallee{t.server[c.span], c.to}
 		g, ok := scratch.groups[key]
 		if !ok {
 			g = int32(len(sizes))

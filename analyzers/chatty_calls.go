@@ -80,7 +80,7 @@ func chattyCallsOf(t *Trace) []pattern {
 }
 
 func (t *Trace) appendChatty(found []pattern, server int32, peer callee, calls []call) []pattern {
-	spans, alike := make([]int32, len(calls)), map[callee]int{}
+	spans, alike := make([]int32, len(calls)), map[*callee]int{}
 	most := 0
 	shortest := t.Spans[calls[0].span].Duration()
 	for k, c := range calls {
@@ -104,15 +104,18 @@ func (t *Trace) appendChatty(found []pattern, server int32, peer callee, calls [
 	}})
 }
 
-// cutTrips takes the round trip off every short call but the longest, which
-// is left whole. Of what remains of one no more is left than work, what a
-// typical one has: what made some of many calls longer is chance, which one
-// call seldom meets.
+// cutTrips takes the round trip off every short call but one. Of what remains
+// of each no more is left than work, what a typical one has: what made some of
+// many calls longer is chance, which one call seldom meets.
 func (t *Trace) cutTrips(c Cuts, calls []int32, trip, work int64) {
 	keep := t.longest(calls)
 	for _, i := range calls {
-		if d := t.Spans[i].Duration(); i != keep && d < shortCall {
-			t.CutSelf(c, i, d-min(max(d-trip, 0), work))
+		d, once := t.Spans[i].Duration(), int64(0)
+		if i == keep {
+			once = trip
+		}
+		if d < shortCall {
+			t.CutSelf(c, i, d-once-min(max(d-trip, 0), work))
 		}
 	}
 }

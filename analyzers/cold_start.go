@@ -86,14 +86,14 @@ func earliest[K comparable](of map[K]int64, k K, at int64) {
 }
 
 // medianByOperation of the durations, in ns.
-func medianByOperation(traces []*Trace) map[evidence.Entity]int64 {
-	all := map[evidence.Entity][]int64{}
+func medianByOperation(traces []*Trace) map[*evidence.Entity]int64 {
+	all := map[*evidence.Entity][]int64{}
 	for _, t := range traces {
 		for _, e := range t.entries {
 			all[e.entity] = append(all[e.entity], t.Spans[e.span].Duration())
 		}
 	}
-	usual := make(map[evidence.Entity]int64, len(all))
+	usual := make(map[*evidence.Entity]int64, len(all))
 	for e, durations := range all {
 		slices.Sort(durations)
 		usual[e] = durations[len(durations)/2]

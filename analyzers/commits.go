@@ -107,7 +107,16 @@ func (p *Pass) chargeCommits(pg *evidence.Postgres, w *waiting, each float64) ch
 	if caller.IsZero() && explicit > 0 {
 		caller = p.callerOf(ones(keys))
 	}
-	return p.chargeCuts(touched, take, caller, each, "mean wait of a commit by the server's own account")
+	touched, take = with(p.reliefs(p.services(ones(keys)), commitsFreed), touched, take)
+	return p.chargeCuts(touched, take, caller, rough{saved: evenly(each), method: "mean wait of a commit by the server's own account"})
+}
+
+// commitsFreed: the whole wait for the log goes.
+func commitsFreed(_ *evidence.Postgres, s *evidence.WaitSample) float64 {
+	if isCommitWait(s) {
+		return 1
+	}
+	return 0
 }
 
 func ones(keys map[string]bool) map[string]float64 {

@@ -1,7 +1,6 @@
 package analyzers
 
 import (
-	"cmp"
 	"math"
 	"slices"
 
@@ -14,12 +13,14 @@ const (
 	// reported, held by Benjamini and Hochberg's procedure over all operations
 	// (J. R. Statist. Soc. B 57, 1995).
 	falseShare = 0.05
-	// leastChange of a p95 that is reported: two runs of the same load, minutes
-	// apart on one machine, differ by drift that no resampling of either run
-	// shows.
+	// leastChange of a p95 that is reported.
 	leastChange = 0.10
 	// leastDelta in s: what is below it nobody feels.
 	leastDelta = 0.001
+	// unrepeatedDelta in s: where nothing tells how runs differ, a change must
+	// be larger than a wait for one slice of a busy processor, 3 ms by Linux's
+	// default (base_slice_ns).
+	unrepeatedDelta = 0.003
 )
 
 // ChangeVerdict of one operation between two runs.
@@ -50,65 +51,51 @@ type Change struct {
 	Base    *Figures        `json:"base"` // nil where the run did not have it
 	Head    *Figures        `json:"head"`
 	Ratio   float64         `json:"ratio"`   // Head.P95 / Base.P95; 0 where one is missing
-	Low     float64         `json:"low"`     // 95 % interval of Ratio; 0 where it could not be resampled
+	Low     float64         `json:"low"`     // 95 % interval of Ratio by noise between runs and within them; 0 where it was not tested
 	High    float64         `json:"high"`    //
 	P       float64         `json:"p_value"` // that the two are alike; 1 where it was not tested
-	Floor   float64         `json:"floor"`   // relative change that is not told: leastChange, or what repeats differ by
+	Floor   float64         `json:"floor"`   // relative change that is not told: leastChange, or more where runs differ more by themselves
 	Reason  string          `json:"reason,omitempty"`
 }
 
 // Compare measures every operation of two runs against each other, ordered by
-// entity. Whether the tail moved is tested on the share of requests beyond a
-// bound that both runs have, so that the width of a bucket cannot feign it; how
-// far is the ratio of the p95s, interpolated as p95Of says (and so are the
-// figures of a change that was tested), with its bootstrap interval over the
-// runs' time bins. What is reported as worse or better passes the test over
-// all operations together, lies beyond leastChange and leastDelta, and keeps
-// the same sign over the whole interval.
+// entity. Whether the tail moved is tested twice: on the share of requests
+// beyond a bound that both runs have, so that the width of a bucket cannot feign
+// it, and on the p95s against the noise, as movement says. The p95s are those of
+// the traces where these are enough and the histogram's bucket is wide, else
+// interpolated as p95Of says; so are the figures of a change that was tested.
+// What is reported as worse or better passes the tests over all operations
+// together, lies beyond leastChange and leastDelta, and keeps the same sign over
+// the whole interval.
 //
 // Repeats are further runs of the same load as base. No resampling of one run
-// shows how runs differ among each other: where repeats are given, a change
-// must be larger than any between them and base.
+// shows how runs differ among each other: with repeats that is measured, and
+// head is held against the mean of them and base; without, it is guessed from
+// how far the other operations moved.
 func Compare(base, head *evidence.Bundle, repeats ...*evidence.Bundle) []Change {
 	out := pair(figuresOf(base), figuresOf(head))
-	inBase, inHead := tailsOf(base), tailsOf(head)
+	runs := []*witnesses{witnessesOf(base)}
+	for _, r := range repeats {
+		runs = append(runs, witnessesOf(r))
+	}
+	later := witnessesOf(head)
+	var moved []*movement
 	for i := range out {
 		c := &out[i]
 		if c.Verdict != Same {
 			continue
 		}
-		x, y := inBase[c.Entity], inHead[c.Entity]
-		if x == nil || y == nil || x.source != y.source {
+		source := sharedSource(c.Entity, runs[0], later)
+		if source == "" {
 			c.Verdict, c.Reason = Unknown, "one run has a histogram of it, the other traces alone"
 			continue
 		}
-		x.against(y, c)
+		if m := move(c, tailsFrom(runs, source, c.Entity), later.of(source)[c.Entity]); m != nil {
+			moved = append(moved, m)
+		}
 	}
-	raiseFloors(out, inBase, repeats)
-	decide(out)
+	settle(moved)
 	return out
-}
-
-// raiseFloors learns from repeats how far the p95 of each operation moves by
-// itself: the largest ratio between any two of the runs.
-func raiseFloors(changes []Change, base map[evidence.Entity]*tail, repeats []*evidence.Bundle) {
-	runs := []map[evidence.Entity]*tail{base}
-	for _, r := range repeats {
-		runs = append(runs, tailsOf(r))
-	}
-	for i := range changes {
-		c := &changes[i]
-		low, high := math.Inf(1), 0.0
-		for _, r := range runs {
-			if t := r[c.Entity]; t != nil {
-				p95 := p95Of(t.bounds, t.pooled())
-				low, high = min(low, p95), max(high, p95)
-			}
-		}
-		if low > 0 && high > low {
-			c.Floor = max(c.Floor, high/low-1)
-		}
-	}
 }
 
 // CompareSymptoms is Compare for runs of which the figures alone are left: only
@@ -121,9 +108,9 @@ func CompareSymptoms(base, head []Symptom) []Change {
 			continue
 		}
 		switch b, h := c.Base, c.Head; {
-		case b.High > b.Low && h.Low > b.High && c.material():
+		case b.High > b.Low && h.Low > b.High && c.material(leastChange, leastDelta):
 			c.Verdict = Worse
-		case h.High > h.Low && b.Low > h.High && c.material():
+		case h.High > h.Low && b.Low > h.High && c.material(leastChange, leastDelta):
 			c.Verdict = Better
 		case b.High == b.Low || h.High == h.Low:
 			c.Verdict, c.Reason = Unknown, "the report carries no bounds of the p95: compare the evidence files"
@@ -165,33 +152,7 @@ func pair(base, head map[evidence.Entity]Figures) []Change {
 	return out
 }
 
-// material: large enough to be worth a word.
-func (c *Change) material() bool {
-	return math.Abs(math.Log(c.Ratio)) > math.Log1p(c.Floor)*(1+1e-9) && math.Abs(c.Head.P95-c.Base.P95) >= leastDelta
-}
-
-// decide holds the false alarms of all operations together to falseShare.
-func decide(changes []Change) {
-	var tested []*Change
-	for i := range changes {
-		if c := &changes[i]; c.Verdict == Same && c.Low > 0 {
-			tested = append(tested, c)
-		}
-	}
-	slices.SortStableFunc(tested, func(x, y *Change) int { return cmp.Compare(x.P, y.P) })
-	passed := 0
-	for i, c := range tested {
-		if c.P <= falseShare*float64(i+1)/float64(len(tested)) {
-			passed = i + 1
-		}
-	}
-	for _, c := range tested[:passed] {
-		switch {
-		case !c.material():
-		case c.Low > 1:
-			c.Verdict = Worse
-		case c.High < 1:
-			c.Verdict = Better
-		}
-	}
+// material: large enough to be worth a word, relatively and in s.
+func (c *Change) material(relative, delta float64) bool {
+	return math.Abs(math.Log(c.Ratio)) > math.Log1p(relative)*(1+1e-9) && math.Abs(c.Head.P95-c.Base.P95) >= delta
 }

@@ -54,12 +54,16 @@ func TestRepeatsAreTheSame(t *testing.T) {
 	}
 }
 
-// A fifth more on one operation of twenty is found in nine of ten, and no
-// other is accused.
+// A fifth more on one operation of twenty is found in nine of ten where nine
+// repeats tell how runs differ, and no other is accused.
 func TestPlantedRegressionIsFound(t *testing.T) {
 	found := 0
+	var repeats []*evidence.Bundle
+	for seed := range uint64(9) {
+		repeats = append(repeats, loadOf(201+seed, 20, nil))
+	}
 	for seed := range uint64(10) {
-		for _, c := range Compare(loadOf(seed, 20, nil), loadOf(seed+100, 20, map[int]float64{7: 1.2})) {
+		for _, c := range Compare(loadOf(seed, 20, nil), loadOf(seed+100, 20, map[int]float64{7: 1.2}), repeats...) {
 			switch {
 			case c.Entity.Operation == "GET /07" && c.Verdict == Worse:
 				found++
@@ -108,7 +112,7 @@ func TestCompareSpans(t *testing.T) {
 		}
 		return b
 	}
-	if c := Compare(run(0.1), run(0.13))[0]; c.Verdict != Worse || c.Ratio < 1.25 || c.Ratio > 1.35 {
+	if c := Compare(run(0.1), run(0.13), run(0.1), run(0.1), run(0.1))[0]; c.Verdict != Worse || c.Ratio < 1.25 || c.Ratio > 1.35 {
 		t.Errorf("%+v", c)
 	}
 	if c := Compare(run(0.1), run(0.1))[0]; c.Verdict != Same {
@@ -135,9 +139,10 @@ func TestCompareSymptoms(t *testing.T) {
 	}
 }
 
-// What repeats of the base differ by is no change; what lies beyond is.
-func TestRepeatsRaiseTheFloor(t *testing.T) {
-	base, repeat := loadOf(1, 3, nil), loadOf(2, 3, map[int]float64{0: 1.5})
+// What repeats of the base differ by is no change; what lies beyond is. Without
+// repeats only a change far beyond what runs usually differ by is told.
+func TestRepeatsTellTheNoise(t *testing.T) {
+	base, steady, unsteady := loadOf(1, 3, nil), loadOf(2, 3, nil), loadOf(2, 3, map[int]float64{0: 1.5})
 	head := loadOf(3, 3, map[int]float64{0: 1.4, 1: 1.4})
 	verdicts := func(repeats ...*evidence.Bundle) (out string) {
 		for _, c := range Compare(base, head, repeats...) {
@@ -145,10 +150,37 @@ func TestRepeatsRaiseTheFloor(t *testing.T) {
 		}
 		return out
 	}
-	if got := verdicts(); got != "worse worse same " {
+	if got := verdicts(); got != "same same same " {
 		t.Errorf("without repeats: %s", got)
 	}
-	if got := verdicts(repeat); got != "same worse same " {
-		t.Errorf("with a repeat: %s", got)
+	if got := verdicts(steady, loadOf(4, 3, nil), loadOf(5, 3, nil)); got != "worse worse same " {
+		t.Errorf("with repeats alike: %s", got)
+	}
+	if got := verdicts(unsteady, loadOf(4, 3, nil), loadOf(5, 3, nil)); got != "same worse same " {
+		t.Errorf("with a repeat that differs: %s", got)
+	}
+}
+
+// Where everything moved together the machine may have, and nothing is called
+// worse; one operation that moved farther than all others still is.
+func TestMovedTogether(t *testing.T) {
+	all := map[int]float64{}
+	for op := range 12 {
+		all[op] = 1.5
+	}
+	repeats := []*evidence.Bundle{loadOf(11, 12, nil), loadOf(12, 12, nil), loadOf(13, 12, nil), loadOf(14, 12, nil)}
+	for _, c := range Compare(loadOf(1, 12, nil), loadOf(2, 12, all), repeats...) {
+		if c.Verdict != Unknown || c.Reason == "" {
+			t.Errorf("%s is %s %s", c.Entity, c.Verdict, c.Reason)
+		}
+	}
+	for op := range 3 {
+		all[op] = 1.1
+	}
+	all[5] = 6
+	for i, c := range Compare(loadOf(1, 12, nil), loadOf(2, 12, all), repeats...) {
+		if (c.Verdict == Worse) != (i == 5) {
+			t.Errorf("%s is %s", c.Entity, c.Verdict)
+		}
 	}
 }

@@ -47,7 +47,7 @@ func reportChurn(p *Pass, pg *evidence.Postgres) {
 	if len(p.Facts.Symptoms) > 0 {
 		beyond = p.Facts.Symptoms[0].P50 - per(d.ActiveTime, transactions)
 	}
-	c := p.chargeCuts(p.Facts.tracesWith(isConnect), func(t *Trace) Cuts { return t.cutWhere(isConnect) }, caller, beyond, "median request, less the database's own time")
+	c := p.chargeCuts(p.Facts.tracesWith(isConnect), func(t *Trace) Cuts { return t.cutWhere(isConnect) }, caller, rough{saved: evenly(beyond), method: "median request, less the database's own time"})
 	if len(p.Facts.Traces) == 0 {
 		c.impact.limit()
 	}

@@ -17,7 +17,7 @@ const (
 // limit is where the public observers alert; a few are kept for superusers.
 var connectionLimit = Analyzer{
 	Name:  "connection-limit",
-	Doc:   "Connections of a server against its limit, and those it refused; the gain by bringing database calls to what they take while there is room.",
+	Doc:   "Connections of a server against its limit, and those it refused; the gain by bringing database calls, and what their callers do before them, to what they take while there is room.",
 	Needs: []evidence.Kind{evidence.DBConnections},
 	Uses:  []evidence.Kind{evidence.DBConnectionsMax, evidence.DBConnectionsRejected, evidence.Spans},
 	Finds: []Kind{FindConnections, overlap(FindConnections), FindConnectionsUse, FindConnectionsRejected},
@@ -30,7 +30,7 @@ func runConnectionLimit(p *Pass) error {
 		if limit, ok := meanOf(p.seriesAt(evidence.DBConnectionsMax, e)); ok && limit > 0 {
 			facts["max"], facts["proposed"] = decimals(limit, 0), decimals(math.Ceil(limit*1.5), 0)
 		}
-		p.reportStall(stall{finds: FindConnections, entity: e, stalled: databaseCalls, facts: facts,
+		p.reportStall(stall{finds: FindConnections, entity: e, stalled: databaseCallers, facts: facts,
 			text: fmt.Sprintf("%s was out of connections while requests were slow", e),
 			witnesses: []*witness{
 				witnessOf(p.seriesAt(evidence.DBConnections, e), witness{finds: FindConnectionsUse, unit: "1", none: 0.9, full: 0.99,

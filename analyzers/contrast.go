@@ -117,6 +117,7 @@ type contrastTally struct {
 	having   map[feature]*contrast // by service and field: requests that have any value
 	values   map[feature]int       // by service and field
 	seen     map[feature]bool
+	said     map[evidence.AttrList]*[len(contrasted)]string // by field, of lists that many spans share
 }
 
 // latestValues are those of the span of a service that was looked at last:
@@ -127,7 +128,8 @@ type latestValues struct {
 }
 
 func newContrastTally() *contrastTally {
-	return &contrastTally{latest: map[string]*latestValues{}, features: map[feature]*contrast{}, having: map[feature]*contrast{}, values: map[feature]int{}, seen: map[feature]bool{}}
+	return &contrastTally{latest: map[string]*latestValues{}, features: map[feature]*contrast{}, having: map[feature]*contrast{}, values: map[feature]int{}, seen: map[feature]bool{},
+		said: map[evidence.AttrList]*[len(contrasted)]string{}}
 }
 
 // add counts the features of one request: of all that ran for it.
@@ -154,16 +156,31 @@ func (x *contrastTally) addSpan(t *Trace, s *evidence.Span, slow bool) {
 	if latest.request != x.requests {
 		*latest = latestValues{request: x.requests}
 	}
-	for field, a := range contrasted {
-		value := s.Instance
-		if a.key != "" {
-			value = s.Attr(a.key)
+	said := x.saidBy(s)
+	for field, value := range said {
+		if contrasted[field].key == "" {
+			value = s.Instance
 		}
 		if value != "" && value != latest.values[field] {
 			latest.values[field] = value
 			x.count(t, feature{s.Service, field, value}, slow)
 		}
 	}
+}
+
+// saidBy is what a span says of each field but its instance. None of them is
+// among the attributes that a span has for itself.
+func (x *contrastTally) saidBy(s *evidence.Span) *[len(contrasted)]string {
+	list := s.Attrs.Shared()
+	said := x.said[list]
+	if said == nil {
+		said = &[len(contrasted)]string{}
+		for field, a := range contrasted {
+			said[field] = s.Attr(a.key)
+		}
+		x.said[list] = said
+	}
+	return said
 }
 
 func (x *contrastTally) count(t *Trace, f feature, slow bool) {

@@ -40,7 +40,7 @@ func runDNS(p *Pass) error {
 			Text:  fmt.Sprintf("resolving a name takes %.0f ms at p95", p95*1000),
 			Facts: map[string]string{"resolver": consumerName(h.Entity), "p95": decimals(p95*1000, 0)}}
 		f.Impact, f.Victims = p.predictWorst(p.Facts.tracesWhere(hasLookup), lookupCuts)
-		f.Impact, f.Victims = p.orRough(f.Impact, f.Victims, "", p95, "p95 of a lookup")
+		f.Impact, f.Victims = p.orRough(f.Impact, f.Victims, rough{saved: evenly(p95), method: "p95 of a lookup"})
 		f.Impact.limit()
 		p.Report(f)
 		p.reportDNSShares(h.Entity)

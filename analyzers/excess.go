@@ -150,6 +150,20 @@ func databaseCalls(t *Trace) []bool {
 	return hit
 }
 
+// databaseCallers are the database calls and the spans that make them: a driver
+// that has to wait for a connection, or to ask for one again and again, does so
+// before its call begins, and most leave no span of that.
+func databaseCallers(t *Trace) []bool {
+	calls := databaseCalls(t)
+	hit := slices.Clone(calls)
+	for i, call := range calls {
+		if up := t.Parent[i]; call && up >= 0 {
+			hit[up] = true
+		}
+	}
+	return hit
+}
+
 // callsInto marks the client spans that have a server span of a service below:
 // they too wait for its CPU, until it accepts the call.
 func (t *Trace) callsInto(service string) []bool {

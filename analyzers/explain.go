@@ -105,6 +105,7 @@ func detectors() []detector {
 		statementDetector,
 		{rule: "cache-misses", find: missesWrittenBack},
 		gapDetector,
+		payloadDetector,
 		stragglerDetector,
 	}
 }

@@ -1,6 +1,7 @@
 package analyzers
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -10,7 +11,7 @@ import (
 const (
 	FindIdleTx         Kind = "transaction.idle"          // sessions idle in a transaction, average over the window
 	FindIdleTxBlocking Kind = "transaction.idle.blocking" // share of the lock waits seen whose holder was idle in a transaction, 0..1
-	FindIdleTxHeld     Kind = "transaction.idle.held"     // s that such a holder's transaction was open, at most
+	FindIdleTxHeld     Kind = "transaction.idle.held"     // s that such a holder had done nothing, at most
 )
 
 // idleTransactions finds holders of locks that do nothing. That sessions are
@@ -52,7 +53,7 @@ func reportIdleTx(p *Pass, pg *evidence.Postgres) {
 		Text: fmt.Sprintf("%.1f sessions of %s were idle in a transaction on average", idle, pg.Server.Name)})
 }
 
-// idleBlocker is the idle holder with the oldest transaction, and the share
+// idleBlocker is the idle holder that did nothing for longest, and the share
 // of the lock waits seen that were for idle holders.
 func idleBlocker(pg *evidence.Postgres) (worst *evidence.BlockEdge, share float64) {
 	idle, all := 0, 0
@@ -63,20 +64,25 @@ func idleBlocker(pg *evidence.Postgres) (worst *evidence.BlockEdge, share float6
 			continue
 		}
 		idle += e.Samples
-		if worst == nil || e.MaxBlockerTx > worst.MaxBlockerTx {
+		if worst == nil || idleOf(e) > idleOf(worst) {
 			worst = e
 		}
 	}
 	return worst, per(float64(idle), float64(all))
 }
 
+// idleOf an idle holder, s: a transaction may be open for long because it had
+// itself to wait for the lock that it holds now. Its age is the most that it
+// can be where the pauses were not timed.
+func idleOf(e *evidence.BlockEdge) float64 { return cmp.Or(e.MaxBlockerIdle, e.MaxBlockerTx) }
+
 func reportIdleBlocker(p *Pass, pg *evidence.Postgres, w *waiting, worst *evidence.BlockEdge, share float64) {
 	list := w.statements()
 	c := p.charge(shares(list, share), share*longestWait(list), methodSampled)
 	e := c.about(pg, worst.Relation)
-	facts := serverFacts(pg, map[string]string{"holder": blockerName(worst), "app": worst.BlockerApp, "held_s": fmt.Sprintf("%.1f", worst.MaxBlockerTx), "last": worst.BlockerText})
+	facts := serverFacts(pg, map[string]string{"holder": blockerName(worst), "app": worst.BlockerApp, "held_s": fmt.Sprintf("%.1f", idleOf(worst)), "last": worst.BlockerText})
 	p.Report(c.finding(FindIdleTxBlocking, e, share, "1",
 		fmt.Sprintf("%.0f %% of the lock waits seen are for a session that does nothing with its transaction open: %s", share*100, blockerName(worst)), facts))
-	p.Report(Finding{Kind: FindIdleTxHeld, Entity: e, Value: worst.MaxBlockerTx, Unit: "s", Refs: []evidence.Ref{blockingRef},
-		Text: fmt.Sprintf("its transaction was open for %.1f s", worst.MaxBlockerTx)})
+	p.Report(Finding{Kind: FindIdleTxHeld, Entity: e, Value: idleOf(worst), Unit: "s", Refs: []evidence.Ref{blockingRef},
+		Text: fmt.Sprintf("it did nothing for %.2g s, in a transaction open for %.2g s", idleOf(worst), worst.MaxBlockerTx)})
 }

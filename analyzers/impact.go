@@ -80,43 +80,12 @@ func (f *Facts) callers(key string) []evidence.Entity {
 	set := f.statementSpans(key)
 	for k, t := range set.traces {
 		for _, i := range set.at(k) {
-			time[t.entity(t.server[i])] += t.Spans[i].Duration()
+			time[*t.place(i)] += t.Spans[i].Duration()
 		}
 	}
 	out := slices.Collect(maps.Keys(time))
 	slices.SortFunc(out, func(x, y evidence.Entity) int { return cmp.Or(cmp.Compare(time[y], time[x]), x.Compare(y)) })
 	return out
-}
-
-// roughImpact is what remains without traces: the slowest operation of a
-// service, less a wait that metrics or the database know as a mean. The tail
-// of a wait is longer than its mean, so that the interval reaches from
-// nothing to the double.
-func (p *Pass) roughImpact(service string, saved float64, method string) *Impact {
-	var worst *Symptom
-	for i := range p.Facts.Symptoms {
-		s := &p.Facts.Symptoms[i]
-		if (s.Entity.Service == service || service == "") && s.Requests >= minRequests && (worst == nil || s.P95 > worst.P95) {
-			worst = s
-		}
-	}
-	if worst == nil || saved <= 0 {
-		return nil
-	}
-	saved = min(saved, worst.P95)
-	return &Impact{Operation: worst.Entity, Percentile: tracedTail, Now: worst.P95, Then: worst.P95 - saved,
-		Low: 0, High: min(2*saved, worst.P95), Method: method}
-}
-
-// orRough falls back to roughImpact where no trace could tell.
-func (p *Pass) orRough(i *Impact, hurt []evidence.Entity, service string, saved float64, method string) (*Impact, []evidence.Entity) {
-	if i != nil || len(p.Facts.Traces) > 0 {
-		return i, hurt
-	}
-	if i = p.roughImpact(service, saved, method); i != nil {
-		hurt = []evidence.Entity{i.Operation}
-	}
-	return i, hurt
 }
 
 // tracesWith are the traces of which any span matches, in their order.

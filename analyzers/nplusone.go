@@ -149,7 +149,7 @@ func (t *Trace) repeatedPattern(turn []callGroup) pattern {
 	}
 	spans := spansOfTurn(turn)
 	slices.SortFunc(spans, t.compareStart)
-	return pattern{server: g.server, to: g.to, spans: spans, value: float64(n), facts: facts,
+	return pattern{server: g.server, to: *g.to, spans: spans, value: float64(n), facts: facts,
 		cut: func(c Cuts) { t.cutRepeats(c, turn) }}
 }
 
@@ -167,8 +167,7 @@ func (t *Trace) withoutRetries(calls []int32) []int32 {
 // retries reports whether a call tries again what the one before failed at.
 func (t *Trace) retries(before, i int32) bool {
 	a, b := &t.Spans[before], &t.Spans[i]
-	same := a.Attr(evidence.AttrParamsHash) == b.Attr(evidence.AttrParamsHash)
-	return failed(a) && same && b.Start >= a.End-clockRounding
+	return failed(a) && b.Start >= a.End-clockRounding && a.Attr(evidence.AttrParamsHash) == b.Attr(evidence.AttrParamsHash)
 }
 
 // identical reports whether every call carries the same parameters.

@@ -34,37 +34,72 @@ func runOversized(p *Pass) error {
 	loaded := p.underLoad()
 	for _, e := range union(p.entitiesOf(evidence.CPURequest), p.entitiesOf(evidence.MemoryRequest)) {
 		facts := map[string]string{"container": e.String()}
-		cpu := p.spare(e, evidence.CPURequest, evidence.CPUUsage, spareCPU, func(v float64) string { return decimals(v, 2) + " cores" }, "cpu", facts)
-		memory := p.spare(e, evidence.MemoryRequest, evidence.MemoryUsage, spareMemory, bytesText, "memory", facts)
-		if max(cpu, memory) <= 0 {
+		cpu := p.spare(e, reservation{evidence.CPURequest, evidence.CPUUsage, spareCPU, FindSpareCPU, "cpu", func(v float64) string { return decimals(v, 2) + " cores" }}, facts)
+		memory := p.spare(e, reservation{evidence.MemoryRequest, evidence.MemoryUsage, spareMemory, FindSpareMemory, "memory", bytesText}, facts)
+		if max(cpu.share, memory.share) <= 0 {
 			continue
 		}
-		p.Report(Finding{Kind: FindSpare, Entity: e, Value: max(cpu, memory), Unit: "1", Facts: facts,
+		if money := p.money(cpu.back, memory.back); money != "" {
+			facts["money"] = money
+		}
+		p.Report(Finding{Kind: FindSpare, Entity: e, Value: max(cpu.share, memory.share), Unit: "1", Facts: facts,
 			Text: fmt.Sprintf("%s reserves more than its peak under load and headroom need", e)})
 		p.Report(Finding{Kind: FindSpareLoaded, Entity: e, Value: loaded, Unit: "1", Text: decimals(loaded, 0) + " (1: the window held load, and nothing was slow)"})
 	}
 	return nil
 }
 
-// spare is the share of a reservation that could be given back; 0 where either
+// reservation is one of the things that a container reserves.
+type reservation struct {
+	reserved, used evidence.Kind
+	headroom       float64 // times the peak
+	finds          Kind
+	name           string // in facts
+	text           func(float64) string
+}
+
+// spared is what of a reservation the peak leaves.
+type spared struct {
+	share float64 // 0..1
+	back  float64 // cores or bytes that could be given back; 0 where it is not worth it
+}
+
+// worthwhile is the share of a reservation below which nothing is proposed.
+const worthwhile = 0.2
+
+// spare is what of a reservation could be given back; nothing where either
 // side is not known. It puts the numbers into facts.
-func (p *Pass) spare(e evidence.Entity, reserved, used evidence.Kind, headroom float64, text func(float64) string, name string, facts map[string]string) float64 {
-	have, ok := meanOf(p.seriesAt(reserved, e))
-	_, values := sumSeries(p.seriesAt(used, e))
+func (p *Pass) spare(e evidence.Entity, r reservation, facts map[string]string) spared {
+	have, ok := meanOf(p.seriesAt(r.reserved, e))
+	_, values := sumSeries(p.seriesAt(r.used, e))
 	if !ok || have <= 0 || len(values) < leakPoints {
-		return 0
+		return spared{}
 	}
-	need := quantile(values, 0.99) * headroom
-	share := clamp01(1 - need/have)
-	kind := FindSpareCPU
-	if reserved == evidence.MemoryRequest {
-		kind = FindSpareMemory
+	need := quantile(values, 0.99) * r.headroom
+	out := spared{share: clamp01(1 - need/have)}
+	p.Report(Finding{Kind: r.finds, Entity: e, Value: out.share, Unit: "1", Text: fmt.Sprintf("it reserves %s; its peak and headroom need %s", r.text(have), r.text(need))})
+	if out.share >= worthwhile {
+		out.back = have - need
+		facts[r.name], facts[r.name+"_proposed"], facts[r.name+"_spare"] = r.text(have), r.text(need), r.text(out.back)
 	}
-	p.Report(Finding{Kind: kind, Entity: e, Value: share, Unit: "1", Text: fmt.Sprintf("it reserves %s; its peak and headroom need %s", text(have), text(need))})
-	if share >= 0.2 {
-		facts[name], facts[name+"_proposed"], facts[name+"_spare"] = text(have), text(need), text(have-need)
+	return out
+}
+
+// hoursPerMonth is what clouds bill a month as.
+const hoursPerMonth = 730
+
+// money that cores and bytes cost a month; "" where no price is configured for
+// what could be given back.
+func (p *Pass) money(cores, bytes float64) string {
+	prices := p.Bundle.Prices
+	if prices == nil {
+		return ""
 	}
-	return share
+	month := hoursPerMonth * (cores*prices.CoreHour + bytes/(1<<30)*prices.GiBHour)
+	if month <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s %s a month", decimals(month, 2), prices.Currency)
 }
 
 // underLoad is 1 where requests were served and none was slow: what a starved

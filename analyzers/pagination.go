@@ -34,7 +34,7 @@ func pagesOf(t *Trace) []pattern {
 		}
 		facts := t.spanFacts(g.calls[0])
 		facts["calls"] = strconv.Itoa(len(g.calls))
-		found = append(found, pattern{server: g.server, to: g.to, spans: g.calls, value: float64(len(g.calls)), facts: facts,
+		found = append(found, pattern{server: g.server, to: *g.to, spans: g.calls, value: float64(len(g.calls)), facts: facts,
 			cut: func(c Cuts) { t.cutRepeats(c, []callGroup{g}) }})
 	}
 	return found

@@ -30,6 +30,8 @@ type detector struct {
 	unit  string
 	find  func(*Trace) []pattern
 	text  func(*occurrences) string
+	// also reports what else is to be said of one place, nil for nothing.
+	also func(*Pass, *occurrences, evidence.Entity)
 	// warning says that every gain is an upper bound only, "" where it is not.
 	warning string
 }
@@ -182,7 +184,7 @@ func (d *detector) report(p *Pass, g *occurrences, left int) {
 	f := Finding{
 		Kind: d.finds, Entity: entity, Value: g.median, Unit: d.unit, Text: d.text(g), Victims: asked,
 		Refs: typicalSlow(g.traces, 3), Facts: g.facts(d.unit), Held: g.held(),
-		Impact: p.Facts.predict(asked[0], g.traces, g.cut),
+		Impact: p.Facts.predict(asked[0], g.traces, d.without(p, g, asked[0])),
 	}
 	if left > 0 {
 		f.Warnings = append(f.Warnings, fmt.Sprintf("%d more places that cost less were left off", left))
@@ -197,6 +199,9 @@ func (d *detector) report(p *Pass, g *occurrences, left int) {
 	p.Report(f)
 	p.Report(Finding{Kind: d.recurrence(), Entity: entity, Value: g.share, Unit: "1", Refs: f.Refs,
 		Text: fmt.Sprintf("%s of the sampled requests to %s show it.", percent(g.share), g.place.Operation)})
+	if d.also != nil {
+		d.also(p, g, entity)
+	}
 }
 
 // facts are the example's, with what every remedy may want to say.

@@ -95,6 +95,18 @@ var mechanisms = []struct {
 		},
 	},
 	{
+		rule: "large-payload", has: `0-200 shop server GET /home
+  10-190 shop client GET
+    20-180 items server GET /items | http.response.body.size=400000
+`, value: 400_000, left: 20,
+		near: map[string]string{
+			"a smaller one": "0-200 shop server GET /home\n  10-190 shop client GET\n    20-180 items server GET /items | http.response.body.size=299999",
+			"quick":         "0-100 shop server GET /home\n  5-95 shop client GET\n    6-94 items server GET /items | http.response.body.size=400000",
+			"no size":       "0-200 shop server GET /home\n  10-190 shop client GET\n    20-180 items server GET /items",
+			"off the path":  "0-200 shop server GET /home\n  1-199 shop internal work\n  10-190 shop client GET | http.response.body.size=400000",
+		},
+	},
+	{
 		rule: "slow-query", has: "0-100 shop server GET /home\n  10-90 shop client query | db.system.name=postgresql | db.query.text=select 1 from t\n", value: 0.080, left: 20,
 		near: map[string]string{
 			"a fifth":      "0-400 shop server GET /home\n  10-90 shop client query | db.system.name=postgresql | db.query.text=select 1 from t",
@@ -150,7 +162,7 @@ func detectorOf(t *testing.T, rule string) detector {
 // says the same when asked again.
 func TestMechanismsOverManyTraces(t *testing.T) {
 	analyzers := map[string]Analyzer{"serial-calls": serialCalls, "chatty-calls": chattyCalls, "retry-storm": retries, "timeout-cascade": timeouts,
-		"fan-out-straggler": stragglers, "slow-query": slowStatement, "slow-dependency": slowDependency}
+		"fan-out-straggler": stragglers, "slow-query": slowStatement, "slow-dependency": slowDependency, "large-payload": largePayloadCalls}
 	for _, m := range mechanisms {
 		a, ok := analyzers[m.rule]
 		if !ok {
@@ -226,6 +238,40 @@ func TestTimeoutTellsDepthAndOrphanedWork(t *testing.T) {
 `))
 	if len(found) != 1 || found[0].facts["depth"] != "2" || found[0].facts["orphaned"] != "201 ms" || found[0].facts["timeout"] != "96 ms" {
 		t.Errorf("found %+v", found)
+	}
+}
+
+// A deadline is inverted where the one who was called waits longer than the
+// one who called.
+func TestInvertedDeadline(t *testing.T) {
+	const inverted = `0-105 front server GET /home | error
+  1-101 front client GET | error.type=timeout | error
+    2-300 shop server GET /list | error
+      3-290 shop internal work
+        4-254 stock client GET | error.type=timeout | error
+`
+	for text, want := range map[string]string{
+		strings.ReplaceAll(inverted, "stock client", "shop client"):                                                           "250 ms",
+		strings.NewReplacer("stock client", "shop client", "4-254", "4-80").Replace(inverted):                                 "", // gave up first
+		strings.NewReplacer("4-254 stock client GET | error.type=timeout | error", "4-254 shop client GET").Replace(inverted): "", // got its answer
+	} {
+		found := timedOutCalls(tellOne(t, text))
+		if len(found) == 0 || found[0].facts["inverted"] != want {
+			t.Errorf("found %+v, want %q in\n%s", found, want, text)
+		}
+	}
+}
+
+// What went on for nobody is a finding of its own, with its cost.
+func TestOrphanedWork(t *testing.T) {
+	const gaveUp = "0-105 shop server GET /home | error\n  1-101 shop client GET | error\n    2-300 items server GET /items\n\n"
+	found := passOver(t, timeouts, strings.Repeat(gaveUp, 25))
+	if f := found[FindOrphaned]; len(f) != 1 || math.Abs(f[0].Value-0.199) > 1e-9 {
+		t.Errorf("found %+v, want 0.199 s", f)
+	}
+	found = passOver(t, timeouts, strings.Repeat(strings.Replace(gaveUp, "2-300", "2-99", 1), 25))
+	if len(found[FindOrphaned]) > 0 {
+		t.Errorf("found %+v where nothing went on", found[FindOrphaned])
 	}
 }
 

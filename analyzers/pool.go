@@ -38,6 +38,7 @@ type pool struct {
 	waitShare float64
 	times     []int64
 	waits     []float64 // s an acquire, over time
+	over      float64   // s that each of the waits is a mean over
 	hasWait   bool
 	hasShare  bool
 	query     string
@@ -92,6 +93,7 @@ func (pl *pool) readWaits(p *Pass, acquires []*evidence.Series) {
 			pl.times, pl.waits = append(pl.times, t), append(pl.waits, seconds[i]/r)
 		}
 	}
+	pl.over = waited[0].Over
 	pl.query, pl.hasWait = waited[0].Query, len(pl.waits) > 0
 	pl.wait = p.loadedMean(pl.entity.Service, pl.times, pl.waits)
 }
@@ -103,7 +105,7 @@ func reportPool(p *Pass, pl *pool) {
 		if e.Service == "" {
 			impact, hurt = p.poolerImpact(pl)
 		}
-		impact, hurt = p.orRough(impact, hurt, e.Service, pl.wait, "mean wait by the pool's own counters")
+		impact, hurt = p.orRough(impact, hurt, pl.rough())
 		p.Report(Finding{Kind: FindPoolWait, Entity: e, Value: pl.wait, Unit: "s", Impact: impact, Victims: hurt, Refs: refs, Facts: pl.facts(),
 			Text:   fmt.Sprintf("%s waits %.1f ms on average for each connection of its pool of %.0f", pl.owner(), pl.wait*1000, pl.max),
 			Charts: []Chart{pl.useChart(p), {Title: "Wait for a connection", Unit: "s", Lines: []Line{{Name: "wait an acquire", Times: pl.times, Values: pl.waits}}}}})
@@ -120,6 +122,16 @@ func reportPool(p *Pass, pl *pool) {
 			Text: fmt.Sprintf("%.1f of %.0f connections were in use", pl.use, pl.max)})
 	}
 	reportPoolDB(p, pl)
+}
+
+// rough is the wait by the pool's own counters; where they do not tell how many
+// wait, all are taken to wait alike.
+func (pl *pool) rough() rough {
+	r := rough{service: pl.entity.Service, saved: evenly(pl.wait), method: "mean wait by the pool's own counters"}
+	if pl.hasShare {
+		r.saved, r.method = queued(pl.wait, pl.waitShare), "wait and share of waiting by the pool's own counters"
+	}
+	return r
 }
 
 func (pl *pool) useChart(p *Pass) Chart {
@@ -174,24 +186,29 @@ func poolSetting(query string) string {
 // statement, no longer than the pool's own mean wait at that time allows.
 func (pl *pool) cuts(t *Trace) Cuts {
 	c := t.NewCuts()
-	if acquired := pl.cutAcquireSpans(t, c); !acquired {
-		pl.cutGaps(t, c)
-	}
+	pl.cutWaits(t, c, func(int64, int64) float64 { return 1 })
 	return c
 }
 
-func (pl *pool) cutAcquireSpans(t *Trace, c Cuts) bool {
+// cutWaits takes a share of each wait, which may differ with its time (ns).
+func (pl *pool) cutWaits(t *Trace, c Cuts, share func(from, to int64) float64) {
+	if acquired := pl.cutAcquireSpans(t, c, share); !acquired {
+		pl.cutGaps(t, c, share)
+	}
+}
+
+func (pl *pool) cutAcquireSpans(t *Trace, c Cuts, share func(from, to int64) float64) bool {
 	found := false
 	for _, i := range pl.spans.of(t) {
 		if isAcquire(&t.Spans[i]) {
 			found = true
-			t.CutSelf(c, i, t.SelfTime(i))
+			t.CutSelf(c, i, int64(share(t.Spans[i].Start, t.Spans[i].End)*float64(t.SelfTime(i))))
 		}
 	}
 	return found
 }
 
-func (pl *pool) cutGaps(t *Trace, c Cuts) {
+func (pl *pool) cutGaps(t *Trace, c Cuts, share func(from, to int64) float64) {
 	for _, i := range pl.spans.of(t) {
 		s := &t.Spans[i]
 		parent := t.Parent[i]
@@ -200,7 +217,8 @@ func (pl *pool) cutGaps(t *Trace, c Cuts) {
 		}
 		gap := s.Start - t.gapStart(parent, s.Start)
 		wait := valueAt(pl.times, pl.waits, s.Start/1e6) * 1e9
-		t.CutSelf(c, parent, min(gap, int64(2*wait)))
+		took := min(gap, int64(2*wait))
+		t.CutSelf(c, parent, int64(share(s.Start-took, s.Start)*float64(took)))
 	}
 }
 

@@ -134,5 +134,5 @@ func (p *Pass) queueImpact(e evidence.Entity, wait float64) (*Impact, []evidence
 	if e.Service == "" {
 		return i, hurt
 	}
-	return p.orRough(i, hurt, e.Service, wait, "time to drain the queue")
+	return p.orRough(i, hurt, rough{service: e.Service, saved: evenly(wait), method: "time to drain the queue"})
 }

@@ -76,7 +76,7 @@ func (t *Trace) retryPattern(g callGroup, wasted []int32, pauses map[int32][]str
 		}
 	}
 	facts["wasted"] = duration(seconds(waste))
-	return pattern{server: g.server, to: g.to, spans: wasted, value: float64(len(wasted)), facts: facts, cut: func(c Cuts) {
+	return pattern{server: g.server, to: *g.to, spans: wasted, value: float64(len(wasted)), facts: facts, cut: func(c Cuts) {
 		for _, i := range wasted {
 			t.CutSubtree(c, i)
 		}

@@ -22,14 +22,15 @@ func All() []Analyzer {
 		timeouts,
 		stragglers,
 		callGap,
+		largePayloadCalls,
 		slowStatement,
 		slowDependency,
-		statementWaits,
 		databaseClocks,
 		cpuThrottling,
 		cpuQuota,
 		poolSaturation,
 		cacheRatio,
+		cacheFallback,
 		attributeContrast,
 		missingIndex,
 		indexContention,
@@ -43,6 +44,9 @@ func All() []Analyzer {
 		connectionChurn,
 		tempSpill,
 		plans,
+		partitions,
+		parallel,
+		indexUpkeep,
 		statementFanout,
 		databaseEvents,
 		housekeeping,
@@ -80,6 +84,7 @@ func Run(b *evidence.Bundle) *Result {
 			r.Skips = append(r.Skips, Skip{Analyzer: a.Name, Finds: a.Finds, Err: err.Error()})
 		}
 	}
+	r.Limits = limitsOf(&Pass{Bundle: b, Facts: r.Facts})
 	findOnsets(r.Findings)
 	slices.SortStableFunc(r.Findings, func(x, y Finding) int {
 		return cmp.Or(cmp.Compare(x.Kind, y.Kind), x.Entity.Compare(y.Entity), cmp.Compare(y.Value, x.Value), cmp.Compare(x.Text, y.Text))

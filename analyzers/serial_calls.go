@@ -54,22 +54,22 @@ func runSerialCalls(p *Pass) error {
 
 // calleePair is two callees of one operation, in the order of compare.
 type calleePair struct {
-	place evidence.Entity
-	a, b  callee
+	place *evidence.Entity
+	a, b  *callee
 }
 
 func (t *Trace) pairOf(x, y call) calleePair {
-	if x.to.compare(y.to) > 0 {
+	if x.to.compare(*y.to) > 0 {
 		x, y = y, x
 	}
-	return calleePair{t.entity(t.server[x.span]), x.to, y.to}
+	return calleePair{t.place(x.span), x.to, y.to}
 }
 
 // independentCalls are the pairs that do not need each other: one overlap or
 // one exchange of their order disproves a dependency (CRISP's "one
 // counter-example drops the edge").
 func independentCalls(traces []*Trace) map[calleePair]bool {
-	first, independent := map[calleePair]callee{}, map[calleePair]bool{}
+	first, independent := map[calleePair]*callee{}, map[calleePair]bool{}
 	for _, t := range traces {
 		for _, run := range t.readsByParent() {
 			for k := 1; k < len(run); k++ {
@@ -88,30 +88,31 @@ func independentCalls(traces []*Trace) map[calleePair]bool {
 	return independent
 }
 
-// readsByParent lists the reads of services that each span makes, by start.
+// readsByParent lists the reads of services that each span makes, by start,
+// where it makes more than one.
 func (t *Trace) readsByParent() [][]call {
-	reads := slices.DeleteFunc(slices.Clone(t.called), func(c call) bool {
-		return t.Parent[c.span] < 0 || !t.blocks(c.span) || !isServiceRead(c.to)
-	})
-	if len(reads) < 2 {
-		return nil
-	}
-	at := map[int32]int{}
-	var out [][]call
-	for _, c := range reads {
-		p := t.Parent[c.span]
-		k, ok := at[p]
-		if !ok {
-			k = len(out)
-			at[p] = k
-			out = append(out, nil)
+	reads := make([]call, 0, len(t.called))
+	for _, c := range t.called {
+		if t.Parent[c.span] >= 0 && isServiceRead(c.to) && t.blocks(c.span) {
+			reads = append(reads, c)
 		}
-		out[k] = append(out[k], c)
+	}
+	slices.SortStableFunc(reads, func(a, b call) int { return cmp.Compare(t.Parent[a.span], t.Parent[b.span]) })
+	var out [][]call
+	for len(reads) > 0 {
+		n := 1
+		for n < len(reads) && t.Parent[reads[n].span] == t.Parent[reads[0].span] {
+			n++
+		}
+		if n > 1 {
+			out = append(out, reads[:n:n])
+		}
+		reads = reads[n:]
 	}
 	return out
 }
 
-func isServiceRead(to callee) bool {
+func isServiceRead(to *callee) bool {
 	switch to.system {
 	case "http":
 		return to.verb == "GET" || to.verb == "HEAD" || to.verb == "QUERY"

@@ -127,6 +127,21 @@ func (p *Pass) loadedMean(service string, times []int64, values []float64) float
 	return mean(picked)
 }
 
+// slowSoon is slowAt for what ended at a time, which latencies show only then,
+// and up to the span of their rates later.
+func (p *Pass) slowSoon(service string, t int64) bool {
+	over := int64(0)
+	for i := range p.Bundle.Histograms {
+		over = max(over, int64(p.Bundle.Histograms[i].Over*1000))
+	}
+	for at := t; at <= t+over; at += 1000 {
+		if p.slowAt(service, at) {
+			return true
+		}
+	}
+	return false
+}
+
 // slowAt reports whether any operation of a service, or of any where service
 // is "", was slow at a time (Unix ms).
 func (p *Pass) slowAt(service string, t int64) bool { return p.Facts.slow[service].at(t) }

@@ -61,7 +61,7 @@ func reportConnections(p *Pass, pg *evidence.Postgres, limit float64) {
 	if len(used) == 0 && pg.Refused == 0 {
 		return
 	}
-	c := p.chargeCuts(p.Facts.tracesWith(failedConnect), cutFailedConnects, evidence.Entity{}, 0, "")
+	c := p.chargeCuts(p.Facts.tracesWith(failedConnect), cutFailedConnects, evidence.Entity{}, rough{saved: evenly(0)})
 	pools, sum := p.poolsOf()
 	facts := serverFacts(pg, map[string]string{"used": fmt.Sprintf("%.0f", top), "limit": fmt.Sprintf("%.0f", limit), "pools": pools})
 	f := c.finding(FindServerConnections, e, share, "1", text, facts)

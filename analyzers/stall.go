@@ -158,7 +158,7 @@ func (p *Pass) stallImpact(s stall, pr presence) (*Impact, []evidence.Entity) {
 		ex.common(p)
 	}
 	i, hurt := p.predictWorst(p.Facts.tracesWhere(ex.touches), ex.cuts)
-	if i, hurt = p.orRough(i, hurt, s.service, p.aboveBaseline(s.service), "p95 above that of the low-load stage"); i != nil && (!exact || len(p.Facts.Traces) == 0) {
+	if i, hurt = p.orRough(i, hurt, rough{service: s.service, saved: aboveBaseline, method: "p95 above that of the low-load stage"}); i != nil && (!exact || len(p.Facts.Traces) == 0) {
 		i.limit()
 	}
 	return i, hurt

@@ -83,7 +83,7 @@ func reportFanout(p *Pass, pg *evidence.Postgres, parent, child *evidence.Statem
 	c := charge{caller: p.callerOf(map[string]float64{child.Key: 1})}
 	if len(p.Facts.Traces) == 0 && len(p.Facts.Symptoms) > 0 {
 		gone := (child.Calls - parent.Calls) / sent
-		c.impact, c.victims = p.orRough(nil, nil, "", gone*worstP95(p), "share of the statements sent that would go")
+		c.impact, c.victims = p.orRough(nil, nil, rough{calls: parent.Calls, saved: func(s *Symptom) float64 { return gone * s.P50 }, method: "share of the statements sent that would go"})
 		c.impact.limit()
 	}
 	normal, _ := evidence.NormalizeSQL(child.Text)
@@ -92,15 +92,4 @@ func reportFanout(p *Pass, pg *evidence.Postgres, parent, child *evidence.Statem
 		serverFacts(pg, map[string]string{"statement": child.Text, "parent": parent.Text, "calls": fmt.Sprintf("%.0f", ratio)}))
 	f.Refs = []evidence.Ref{statementRef(child), statementRef(parent)}
 	p.Report(f)
-}
-
-// worstP95 is the longest p95 of any operation that was called often enough.
-func worstP95(p *Pass) float64 {
-	worst := 0.0
-	for i := range p.Facts.Symptoms {
-		if s := &p.Facts.Symptoms[i]; s.Requests >= minRequests {
-			worst = max(worst, s.P95)
-		}
-	}
-	return worst
 }

@@ -47,7 +47,7 @@ func stragglersOf(t *Trace) []pattern {
 		}
 		facts := t.spanFacts(last)
 		facts["calls"], facts["median"], facts["instance"] = strconv.Itoa(len(g.calls)), duration(seconds(median)), t.answeredBy(last)
-		found = append(found, pattern{server: g.server, to: g.to, spans: []int32{last}, value: ratio, facts: facts, cut: func(c Cuts) {
+		found = append(found, pattern{server: g.server, to: *g.to, spans: []int32{last}, value: ratio, facts: facts, cut: func(c Cuts) {
 			t.Shorten(c, last, 1/ratio)
 		}})
 	}

@@ -17,6 +17,7 @@ type tail struct {
 	source string
 	bounds []float64   // finite upper bounds; one bucket more lies above the last
 	bins   [][]float64 // [bin][len(bounds)+1]
+	seen   int         // spans that were counted
 }
 
 // spanBounds cut durations of spans, in s, into buckets 2 % wide from 100 µs to
@@ -29,24 +30,79 @@ func spanBounds() []float64 {
 	return out
 }
 
-// tailsOf takes each operation from its histogram, or else from its server
-// spans, each weighted by the requests that its trace speaks for.
-func tailsOf(b *evidence.Bundle) map[evidence.Entity]*tail {
-	out := map[evidence.Entity]*tail{}
+// Sources of a tail.
+const (
+	fromHistograms = "histograms"
+	fromTraces     = "traces"
+)
+
+// witnesses are the tails of one run's operations as each source has them.
+type witnesses struct{ histograms, traces map[evidence.Entity]*tail }
+
+func witnessesOf(b *evidence.Bundle) *witnesses {
+	w := &witnesses{map[evidence.Entity]*tail{}, map[evidence.Entity]*tail{}}
 	for i := range b.Histograms {
 		h := &b.Histograms[i]
 		if h.Kind != evidence.ServerLatency || h.Entity.Instance != "" {
 			continue
 		}
-		t := &tail{entity: h.Entity, source: "histograms", bounds: h.Bounds}
+		t := &tail{entity: h.Entity, source: fromHistograms, bounds: h.Bounds}
 		for from, to := range binsOf(b.Window) {
 			t.bins = append(t.bins, h.Counts(from, to))
 		}
 		if t.total() >= 1 { // as a symptom needs
-			out[h.Entity] = t
+			w.histograms[h.Entity] = t
 		}
 	}
-	addSpanTails(b, out)
+	addSpanTails(b, w.traces)
+	return w
+}
+
+func (w *witnesses) of(source string) map[evidence.Entity]*tail {
+	if source == fromTraces {
+		return w.traces
+	}
+	return w.histograms
+}
+
+// fewestTraced requests from which a p95 is told: five lie beyond it.
+const fewestTraced = 100
+
+// sharedSource is by what both runs can be compared: the traces where the
+// bucket of the p95 is wider than what should be found in it and they are
+// enough, else the histograms; "" where they have nothing in common.
+func sharedSource(e evidence.Entity, a, b *witnesses) string {
+	switch {
+	case a.histograms[e] == nil && b.histograms[e] == nil:
+		return fromTraces
+	case a.tracesAreFiner(e) && b.tracesAreFiner(e):
+		return fromTraces
+	case a.histograms[e] == nil || b.histograms[e] == nil:
+		return ""
+	}
+	return fromHistograms
+}
+
+// tracesAreFiner: the histogram's bucket is wide, and the traces' p95 lies
+// within a tenth of it, so that what was sampled stands for what was counted.
+func (w *witnesses) tracesAreFiner(e evidence.Entity) bool {
+	h, t := w.histograms[e], w.traces[e]
+	if h == nil || t == nil || t.seen < fewestTraced {
+		return false
+	}
+	_, low, high := evidence.QuantileOf(h.bounds, h.pooled(), 0.95)
+	p95 := p95Of(t.bounds, t.pooled())
+	return high > low*(1+leastChange) && p95 > low*0.9 && p95 < high*1.1
+}
+
+// tailsFrom are one operation's in the runs that have it, the base first.
+func tailsFrom(runs []*witnesses, source string, e evidence.Entity) []*tail {
+	var out []*tail
+	for _, r := range runs {
+		if t := r.of(source)[e]; t != nil {
+			out = append(out, t)
+		}
+	}
 	return out
 }
 
@@ -67,20 +123,19 @@ func addSpanTails(b *evidence.Bundle, to map[evidence.Entity]*tail) {
 		}
 		t := to[e]
 		if t == nil {
-			t = &tail{entity: e, source: "traces", bounds: bounds, bins: make([][]float64, n)}
+			t = &tail{entity: e, source: fromTraces, bounds: bounds, bins: make([][]float64, n)}
 			for k := range t.bins {
 				t.bins[k] = make([]float64, len(bounds)+1)
 			}
 			to[e] = t
 		}
-		if t.source == "traces" {
-			weight := weights[s.Trace]
-			if weight <= 0 {
-				weight = 1
-			}
-			bucket, _ := slices.BinarySearch(bounds, float64(s.Duration())/1e9)
-			t.bins[bin][bucket] += weight
+		weight := weights[s.Trace]
+		if weight <= 0 {
+			weight = 1
 		}
+		bucket, _ := slices.BinarySearch(bounds, float64(s.Duration())/1e9)
+		t.bins[bin][bucket] += weight
+		t.seen++
 	}
 }
 
@@ -104,41 +159,6 @@ func (t *tail) total() float64 {
 		n += sum(bin)
 	}
 	return n
-}
-
-// against compares with a later run of the operation and fills P, Low and High.
-func (t *tail) against(later *tail, c *Change) {
-	bounds := commonBounds(t.bounds, later.bounds)
-	if len(bounds) == 0 {
-		c.Verdict, c.Reason = Unknown, "the histograms of the two runs share no bucket bound"
-		return
-	}
-	x, y := t.onto(bounds), later.onto(bounds)
-	all := x.pooled()
-	random := rand.New(rand.NewPCG(seedOf(t.entity), uint64(len(t.bins))))
-	beyond := around95(bounds, all)
-	var ratios []float64
-	differences := make([][]float64, len(beyond))
-	for range resamples {
-		a, b := x.resampled(random), y.resampled(random)
-		if r := per(p95Of(bounds, b), p95Of(bounds, a)); r > 0 && !math.IsInf(r, 0) {
-			ratios = append(ratios, r)
-		}
-		for i, k := range beyond {
-			differences[i] = append(differences[i], shareBeyond(b, k)-shareBeyond(a, k))
-		}
-	}
-	if len(ratios) < resamples/2 {
-		c.Verdict, c.Reason = Unknown, "too few requests for a p95"
-		return
-	}
-	slices.Sort(ratios)
-	c.Low, c.High = quantile(ratios, 0.025), quantile(ratios, 0.975)
-	c.Base.P95, c.Head.P95 = p95Of(bounds, all), p95Of(bounds, y.pooled())
-	c.Ratio = per(c.Head.P95, c.Base.P95)
-	for i, k := range beyond { // Bonferroni over the two bounds
-		c.P = min(c.P, float64(len(beyond))*sharesAlike(all, y.pooled(), k, differences[i]))
-	}
 }
 
 // sharesAlike is the probability of a difference so large between the shares of
@@ -165,6 +185,9 @@ func variance(values []float64) float64 {
 // commonBounds are those that both have, but for rounding in how they are
 // written.
 func commonBounds(a, b []float64) []float64 {
+	if slices.Equal(a, b) {
+		return a
+	}
 	var out []float64
 	for _, x := range a {
 		if slices.ContainsFunc(b, func(y float64) bool { return math.Abs(x-y) <= 1e-9*x }) {

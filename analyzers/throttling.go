@@ -85,7 +85,7 @@ func reportThrottling(p *Pass, e evidence.Entity, s *evidence.Series, times []in
 	if e.Service != "" {
 		ex := excessOf(p, spansOf(e.Service), presence{times: times, values: values, full: fullyThrottled})
 		f.Impact, f.Victims = p.predictWorst(p.Facts.serviceSpans(e.Service).traces, ex.cuts)
-		f.Impact, f.Victims = p.orRough(f.Impact, f.Victims, e.Service, p.aboveBaseline(e.Service), "p95 above that of the low-load stage")
+		f.Impact, f.Victims = p.orRough(f.Impact, f.Victims, p.stalledRequests(e, value))
 		if len(ex.need) > 0 {
 			share := ex.share(p, e.Service)
 			p.Report(Finding{Kind: FindSelfTimeExcess, Entity: e, Value: share, Unit: "1",
@@ -122,14 +122,27 @@ func throttlingFacts(p *Pass, e evidence.Entity) map[string]string {
 	return f
 }
 
-// aboveBaseline is how far the slowest operation of a service lies above its
-// baseline, in s; 0 where there is none.
-func (p *Pass) aboveBaseline(service string) float64 {
-	most := 0.0
+// stalledRequests is what the stalls cost a request, by the container's own
+// counters: the time its threads stood still, spread over the requests, of
+// which about the throttled share of the periods met a stall.
+func (p *Pass) stalledRequests(e evidence.Entity, share float64) rough {
+	stopped := p.seriesAt(evidence.CPUThrottledTime, e)
+	times, values := sumSeries(stopped)
+	requests := p.requestRate(e.Service)
+	if len(values) == 0 || requests == 0 {
+		return rough{service: e.Service, saved: aboveBaseline, method: "p95 above that of the low-load stage"}
+	}
+	stall := p.loadedMean(e.Service, times, values) / requests
+	return rough{service: e.Service, saved: queued(stall, share), method: "time throttled by the container's own counters, spread over its requests"}
+}
+
+// requestRate of all operations of a service, 1/s.
+func (p *Pass) requestRate(service string) float64 {
+	rate := 0.0
 	for i := range p.Facts.Symptoms {
-		if s := &p.Facts.Symptoms[i]; (service == "" || s.Entity.Service == service) && s.BaselineP95 > 0 {
-			most = max(most, s.P95-s.BaselineP95)
+		if s := &p.Facts.Symptoms[i]; s.Entity.Service == service {
+			rate += s.RPS
 		}
 	}
-	return most
+	return rate
 }

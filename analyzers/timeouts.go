@@ -14,6 +14,10 @@ import (
 // FindTimedOutCalls is the number of calls a request gave up waiting for.
 const FindTimedOutCalls Kind = "calls.timed-out"
 
+// FindOrphaned is the work that goes on for nobody after such a call, s a
+// request that makes one.
+const FindOrphaned Kind = "calls.orphaned"
+
 // outlives is by how much the answer must end after the call did, for the
 // caller to have given up rather than to have been quicker at closing its
 // span.
@@ -23,7 +27,7 @@ const outlives = 5 * int64(time.Millisecond)
 const maxDepth = 256
 
 var timeoutDetector = detector{
-	rule: "timeout-cascade", finds: FindTimedOutCalls, unit: "1", find: timedOutCalls,
+	rule: "timeout-cascade", finds: FindTimedOutCalls, unit: "1", find: timedOutCalls, also: reportOrphaned,
 	text: func(g *occurrences) string {
 		return fmt.Sprintf("%s gave up after %s on %s.", g.place.Operation, g.example.facts["timeout"], g.brief())
 	},
@@ -32,10 +36,11 @@ var timeoutDetector = detector{
 var timeouts = Analyzer{
 	Name: "timeouts",
 	Doc: "Finds calls that were given up: they failed with an error that names a timeout, or failed while the one who answered was still at work. " +
-		"The depth says how many calls above it, one within the other, failed as well; orphaned is the work that went on for nobody. " +
+		"The depth says how many calls above it, one within the other, failed as well; orphaned is the work that went on for nobody; a deadline is inverted " +
+		"where the one who was called waited longer for a call of its own, and gave it up later. " +
 		"The gain is what the request would be without the wait.",
 	Needs: []evidence.Kind{evidence.Spans},
-	Finds: []Kind{FindTimedOutCalls, FindTimedOutCalls + ".recurrence"},
+	Finds: []Kind{FindTimedOutCalls, FindTimedOutCalls + ".recurrence", FindOrphaned},
 	Run:   timeoutDetector.analyze,
 }
 
@@ -78,7 +83,7 @@ func timedOutCalls(t *Trace) []pattern {
 		if len(calls) == 0 || !t.matters(g.server, calls) {
 			continue
 		}
-		found = append(found, pattern{server: g.server, to: g.to, spans: calls, value: float64(len(calls)), facts: t.timeoutFacts(calls), cut: func(c Cuts) {
+		found = append(found, pattern{server: g.server, to: *g.to, spans: calls, value: float64(len(calls)), facts: t.timeoutFacts(calls), cut: func(c Cuts) {
 			for _, i := range calls {
 				t.CutSubtree(c, i)
 			}
@@ -108,7 +113,53 @@ func (t *Trace) timeoutFacts(calls []int32) map[string]string {
 	if lost > 0 {
 		facts["orphaned"] = duration(seconds(lost))
 	}
+	if inner := t.innerDeadline(calls[0]); inner >= 0 {
+		facts["inverted"], facts["inner"] = duration(seconds(t.Spans[inner].Duration())), t.calleeOf(inner).String()
+	}
 	return facts
+}
+
+// innerDeadline is the call that the one who answered waited for longer than
+// its own caller would wait, until it gave up as well; -1 for none.
+func (t *Trace) innerDeadline(i int32) int32 {
+	a := t.answer(i)
+	if a < 0 {
+		return none
+	}
+	for todo := []int32{a}; len(todo) > 0; {
+		p := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for _, c := range t.children(p) {
+			s := &t.Spans[c]
+			switch {
+			case s.Service != t.Spans[a].Service:
+			case !isCall(s):
+				todo = append(todo, c)
+			case t.gaveUp(c) && s.Duration() > t.Spans[i].Duration() && s.End >= t.Spans[i].End+outlives:
+				return c
+			}
+		}
+	}
+	return none
+}
+
+// reportOrphaned says what the work costs that goes on after a call was given
+// up: it takes threads, connections and CPU from requests that are waited for.
+func reportOrphaned(p *Pass, g *occurrences, at evidence.Entity) {
+	lost := 0.0
+	for k, t := range g.traces {
+		for _, f := range g.found[k] {
+			for _, i := range f.spans {
+				lost += t.Weight * seconds(t.orphaned(i))
+			}
+		}
+	}
+	if lost == 0 {
+		return
+	}
+	each := lost / g.requests()
+	p.Report(Finding{Kind: FindOrphaned, Entity: at, Value: each, Unit: "s", Refs: typicalSlow(g.traces, 3),
+		Text: fmt.Sprintf("After %s gave up, %s works on for %s a request, for nobody.", g.place.Operation, g.brief(), duration(each))})
 }
 
 // longestWithin follows a call down to the call that it spends most of its

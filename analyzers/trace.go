@@ -38,15 +38,17 @@ type Trace struct {
 	asks    evidence.Entity // of the root
 	held    []int64         // by span: ns on the critical path, with what is below
 	entries []entry         // where requests enter services, parents first
+	entered []int32         // by span: which of the entries it serves
 	called  []call          // every call, by start
 	groups  []callGroup     // the calls by request and callee
 	lookups []lookup        // reads of caches
 }
 
-// entry is a span at which a request enters a service, with what it asks for.
+// entry is a span at which a request enters a service, with what it asks for:
+// the same for all traces that were built together.
 type entry struct {
 	span   int32
-	entity evidence.Entity
+	entity *evidence.Entity
 }
 
 // BuildTraces groups the bundle's spans by trace, in the order of trace ids,
@@ -77,11 +79,11 @@ func BuildTraces(b *evidence.Bundle) []*Trace {
 		lo = hi
 	}
 	alignClocks(traces)
-	var scratch traceScratch
+	scratch := traceScratch{callees: map[callee]*callee{}, entities: map[evidence.Entity]*evidence.Entity{}}
 	for i, t := range traces {
 		t.ordinal, t.asks = int32(i), t.entity(t.Root)
 		t.held = scratch.holdUps(t)
-		t.findEntries()
+		scratch.findEntries(t)
 		t.called = scratch.findCalls(t)
 		t.groups = scratch.groupCalls(t)
 		t.lookups = t.findLookups()
@@ -92,11 +94,12 @@ func BuildTraces(b *evidence.Bundle) []*Trace {
 // traceScratch is memory that one trace after the other uses while it is
 // built.
 type traceScratch struct {
-	walk    pathWalk
-	inside  []bool
-	calls   []call
-	callees map[callee]int32 // of all traces, numbered
-	groups  map[requestCallee]int32
+	walk     pathWalk
+	inside   []bool
+	calls    []call
+	callees  map[callee]*callee // of all traces
+	entities map[evidence.Entity]*evidence.Entity
+	groups   map[requestCallee]int32
 }
 
 func newTrace(spans []evidence.Span) *Trace {
@@ -278,13 +281,36 @@ func (t *Trace) findServers() {
 	}
 }
 
-func (t *Trace) findEntries() {
-	for _, i := range t.order {
-		if t.server[i] == i {
-			t.entries = append(t.entries, entry{i, t.entity(i)})
+func (scratch *traceScratch) findEntries(t *Trace) {
+	n := 0
+	for i, server := range t.server {
+		if server == int32(i) {
+			n++
 		}
 	}
+	t.entries, t.entered = make([]entry, 0, n), make([]int32, len(t.Spans))
+	for _, i := range t.order {
+		if t.server[i] != i {
+			t.entered[i] = t.entered[t.server[i]]
+			continue
+		}
+		t.entered[i] = int32(len(t.entries))
+		t.entries = append(t.entries, entry{i, scratch.theEntity(t.entity(i))})
+	}
 }
+
+// theEntity is as theCallee.
+func (scratch *traceScratch) theEntity(e evidence.Entity) *evidence.Entity {
+	known := scratch.entities[e]
+	if known == nil {
+		known = &e
+		scratch.entities[e] = known
+	}
+	return known
+}
+
+// place is what a span's service was asked for when it did the span's work.
+func (t *Trace) place(span int32) *evidence.Entity { return t.entries[t.entered[span]].entity }
 
 // entity of a span: its service and operation.
 func (t *Trace) entity(i int32) evidence.Entity {
@@ -302,7 +328,7 @@ func (t *Trace) requests(target evidence.Entity) []int32 {
 	}
 	var found []int32
 	for k := range t.entries {
-		if t.entries[k].entity == target {
+		if *t.entries[k].entity == target {
 			found = append(found, t.entries[k].span)
 		}
 	}

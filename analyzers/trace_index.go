@@ -12,6 +12,13 @@ type traceIndex struct {
 	served     map[evidence.Entity]float64        // requests to every operation, weighted, wherever they were called
 	services   map[string]*spanSet
 	statements map[string]*spanSet // by key of the statement
+	places     map[*evidence.Entity]*placeIndex
+}
+
+// placeIndex is what is known of one operation, wherever it was called.
+type placeIndex struct {
+	asked  *requestSample // nil where no root asks for it
+	served float64        // requests, weighted
 }
 
 // spanSet is some spans of many traces, in the order of the traces.
@@ -53,7 +60,8 @@ func compareTraces(a, b *Trace) int { return int(a.ordinal - b.ordinal) }
 // factsOfTraces indexes traces, which must come from BuildTraces.
 func factsOfTraces(traces []*Trace) *Facts {
 	x := traceIndex{asked: map[evidence.Entity]*requestSample{}, served: map[evidence.Entity]float64{},
-		services: map[string]*spanSet{}, statements: map[string]*spanSet{}}
+		services: map[string]*spanSet{}, statements: map[string]*spanSet{},
+		places: map[*evidence.Entity]*placeIndex{}}
 	for _, t := range traces {
 		if x.asked[t.asks] == nil {
 			x.asked[t.asks] = &requestSample{target: t.asks}
@@ -62,6 +70,9 @@ func factsOfTraces(traces []*Trace) *Facts {
 	for _, t := range traces {
 		x.addRequests(t)
 		x.addSpans(t)
+	}
+	for e, at := range x.places {
+		x.served[*e] = at.served
 	}
 	for _, s := range x.asked {
 		s.sort()
@@ -72,9 +83,14 @@ func factsOfTraces(traces []*Trace) *Facts {
 func (x *traceIndex) addRequests(t *Trace) {
 	x.asked[t.asks].add(t, []int32{t.Root})
 	for k := range t.entries {
-		e := &t.entries[k].entity
-		x.served[*e] += t.Weight
-		if s := x.asked[*e]; s != nil && *e != t.asks && (len(s.traces) == 0 || s.traces[len(s.traces)-1] != t) {
+		e := t.entries[k].entity
+		at := x.places[e]
+		if at == nil {
+			at = &placeIndex{asked: x.asked[*e]}
+			x.places[e] = at
+		}
+		at.served += t.Weight
+		if s := at.asked; s != nil && *e != t.asks && (len(s.traces) == 0 || s.traces[len(s.traces)-1] != t) {
 			s.add(t, t.requests(*e))
 		}
 	}

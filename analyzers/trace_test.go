@@ -88,7 +88,7 @@ func tellSpan(t testing.TB, line string) evidence.Span {
 		case "instance":
 			s.Instance = v
 		default:
-			s.Attrs = append(s.Attrs, evidence.Attr{Key: k, Value: v})
+			s.Attrs = s.Attrs.With(k, v)
 		}
 	}
 	return s

@@ -11,13 +11,17 @@ import (
 const (
 	FindVacuumBlocked Kind = "vacuum.blocked" // transactions by which the oldest holder holds vacuum back
 	FindVacuumDead    Kind = "vacuum.dead"    // dead rows of the worst table over the number at which autovacuum acts
+	FindVacuumVain    Kind = "vacuum.vain"    // vacuums of that table while it was held back, which left twice what makes them act
 	FindVacuumReread  Kind = "vacuum.reread"  // index entries read for each row fetched through the table's indexes
 )
 
 const (
 	// oldHolder: a holder younger than this many transactions is everybody's
-	// (the reproduced case had 164,396 after 26 s).
+	// (the reproduced case had 164,396 after 26 s), unless it was there for
+	// oldShare of the window: where one transaction changes thousands of rows,
+	// few transactions make many dead ones.
 	oldHolder = 10_000
+	oldShare  = 0.5
 	// minDead: fewer new dead rows slow nothing.
 	minDead = 1000
 )
@@ -31,7 +35,7 @@ var vacuumBlocked = Analyzer{
 	Doc:   "The table with most dead rows that vacuum may not remove, and the session, prepared transaction, slot or standby that holds them; the gain by the share of index entries read in vain.",
 	Needs: []evidence.Kind{evidence.PGTables},
 	Uses:  []evidence.Kind{evidence.PGIndexes, evidence.PGStatements, evidence.PGActivity, evidence.Spans},
-	Finds: []Kind{FindVacuumBlocked, FindVacuumDead, FindVacuumReread},
+	Finds: []Kind{FindVacuumBlocked, FindVacuumDead, FindVacuumVain, FindVacuumReread},
 	Run:   runVacuumBlocked,
 }
 
@@ -52,7 +56,8 @@ func oldestHolder(pg *evidence.Postgres) *evidence.PGHolder {
 	var best *evidence.PGHolder
 	for i := range pg.Holders {
 		h := &pg.Holders[i]
-		if h.XminAge < oldHolder || h.Samples > 1 && h.XminAge <= h.FirstAge {
+		young := h.XminAge < oldHolder && heldShare(pg, h) < oldShare
+		if young || h.Samples > 1 && h.XminAge <= h.FirstAge {
 			continue
 		}
 		if best == nil || h.XminAge > best.XminAge {
@@ -60,6 +65,12 @@ func oldestHolder(pg *evidence.Postgres) *evidence.PGHolder {
 		}
 	}
 	return best
+}
+
+// heldShare is the share of the window for which a holder's transaction was
+// open; 0 where it has none.
+func heldShare(pg *evidence.Postgres, h *evidence.PGHolder) float64 {
+	return clamp01(per(h.Held, accountSeconds(pg)))
 }
 
 // deadestTable gained most dead rows, beyond what autovacuum would have left.
@@ -97,6 +108,8 @@ func reportVacuumBlocked(p *Pass, pg *evidence.Postgres, h *evidence.PGHolder, t
 		fmt.Sprintf("%s holds row versions back for %.0f transactions; %s gained %.0f dead rows meanwhile, and vacuum ran %.0f times in vain", who, h.XminAge, t.Name, t.Dead-t.DeadBefore, t.Autovacuums), facts))
 	dead := per(t.Dead, max(t.VacuumAt, 1))
 	p.Report(Finding{Kind: FindVacuumDead, Entity: e, Value: dead, Unit: "1", Text: fmt.Sprintf("%s has %.0f dead rows beside %.0f live ones; autovacuum acts at %.0f", t.Name, t.Dead, t.Live, t.VacuumAt)})
+	vain := t.Autovacuums * heldShare(pg, h)
+	p.Report(Finding{Kind: FindVacuumVain, Entity: e, Value: vain, Unit: "{vacuum}", Text: fmt.Sprintf("%.0f vacuums of %s left it so, while the transaction of %.0f s was open", vain, t.Name, h.Held)})
 	if reread > 0 {
 		p.Report(Finding{Kind: FindVacuumReread, Entity: e, Value: reread, Unit: "1", Text: fmt.Sprintf("%.1f index entries are read for each row that is fetched", reread)})
 	}

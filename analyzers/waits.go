@@ -108,19 +108,52 @@ type charge struct {
 const methodSampled = "mean wait of the statement by the server's own account"
 
 // charge predicts what requests would gain if statements, by key, lost a
-// share of their time. saved is that of one call in s, for the estimate where
-// there are no traces.
+// share of their time, and with it others the wait for their connections.
+// saved is that of one call in s, for the estimate where there are no traces.
 func (p *Pass) charge(cut map[string]float64, saved float64, method string) charge {
 	touched, cuts := p.Facts.statementCuts(cut)
-	return p.chargeCuts(touched, cuts, p.callerOf(cut), saved, method)
+	touched, cuts = with(p.reliefs(p.services(cut), freedBy(cut)), touched, cuts)
+	return p.chargeCuts(touched, cuts, p.callerOf(cut), rough{calls: p.callsOf(cut), saved: evenly(saved), method: method})
 }
 
-func (p *Pass) chargeCuts(touched []*Trace, cut func(*Trace) Cuts, caller evidence.Entity, saved float64, method string) charge {
+// services that send any of some statements, by name.
+func (p *Pass) services(cut map[string]float64) []string {
+	var out []string
+	for k, share := range cut {
+		if share == 0 {
+			continue
+		}
+		for _, e := range p.Facts.callers(k) {
+			out = append(out, e.Service)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// chargeCuts charges the caller's requests with what the cuts take out of
+// them, or where no trace tells, with a rough estimate.
+func (p *Pass) chargeCuts(touched []*Trace, cut func(*Trace) Cuts, caller evidence.Entity, without rough) charge {
 	c := charge{caller: caller}
 	impact, hurt := p.predictWorst(touched, cut)
-	c.impact, c.victims = p.orRough(impact, hurt, caller.Service, saved, method)
+	without.service = caller.Service
+	c.impact, c.victims = p.orRough(impact, hurt, without)
 	c.refs = typicalSlow(touched, 2)
 	return c
+}
+
+// callsOf the statement that loses most by a cut, in the window.
+func (p *Pass) callsOf(cut map[string]float64) float64 {
+	calls, most := 0.0, 0.0
+	for i := range p.Bundle.Postgres {
+		for k := range p.Bundle.Postgres[i].Statements {
+			s := &p.Bundle.Postgres[i].Statements[k]
+			if lost := s.Exec * cut[s.Key]; lost > most {
+				calls, most = s.Calls, lost
+			}
+		}
+	}
+	return calls
 }
 
 // callerOf names the service and operation that issue statements; unset where

@@ -43,6 +43,7 @@ func Build(b *evidence.Bundle, res *analyzers.Result, j *rules.Judgement, opts O
 		Causes:        bd.ranked(j.Causes),
 		Ledgers:       ledgers(bd.traces(), j.Causes),
 		Map:           serviceMap(bd.traces(), j.Causes),
+		Limits:        limits(res.Limits),
 		Leads:         bd.unranked(j.Leads),
 		Housekeeping:  bd.unranked(j.Housekeeping),
 		Rejected:      rejected(j.Rejected),
@@ -60,6 +61,7 @@ func Build(b *evidence.Bundle, res *analyzers.Result, j *rules.Judgement, opts O
 		r.Baseline = new(utc(run.Window))
 	}
 	r.Verdict = Verdict{Status: j.Status, Headline: cmp.Or(j.Headline, headline(j.Status, r))}
+	r.Modules = r.modules()
 	out := cleaned(*r)
 	return &out
 }

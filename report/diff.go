@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 
 	"github.com/culprit-rca/culprit/analyzers"
 	"github.com/culprit-rca/culprit/collectors/evidence"
+	"github.com/culprit-rca/culprit/rules"
 )
 
 // leastCauseChange is how far the gain of a cause must move, beyond intervals
@@ -63,8 +65,8 @@ type Change struct {
 }
 
 // Compare sets two reports beside each other, with the latencies as the
-// analyzers compared them.
-func Compare(base, head *Report, names [2]string, operations []analyzers.Change) *Diff {
+// analyzers compared them, which had so many repeats of the base.
+func Compare(base, head *Report, names [2]string, operations []analyzers.Change, repeats int) *Diff {
 	d := &Diff{SchemaVersion: 1, Base: diffRun(base, names[0]), Head: diffRun(head, names[1]), Causes: []CauseChange{}, Operations: []Change{}}
 	for i := range head.Causes {
 		d.Causes = append(d.Causes, changeOf(find(base.Causes, &head.Causes[i]), &head.Causes[i]))
@@ -87,8 +89,26 @@ func Compare(base, head *Report, names [2]string, operations []analyzers.Change)
 	if base.SchemaVersion == head.SchemaVersion && base.Generator.Version != head.Generator.Version {
 		d.Notes = append(d.Notes, fmt.Sprintf("judged by two versions of culprit, %s and %s: a cause may differ for that alone", base.Generator.Version, head.Generator.Version))
 	}
+	if note := floorNote(operations); repeats == 0 && note != "" {
+		d.Notes = append(d.Notes, note)
+	}
 	out := cleaned(*d)
 	return &out
+}
+
+// floorNote says how large a change must be where nothing tells how runs
+// differ; "" where no operation was tested.
+func floorNote(operations []analyzers.Change) string {
+	low, high := math.Inf(1), 0.0
+	for _, o := range operations {
+		if o.Low > 0 {
+			low, high = min(low, o.Floor), max(high, o.Floor)
+		}
+	}
+	if high == 0 {
+		return ""
+	}
+	return fmt.Sprintf("One run of each does not tell how far runs of this load differ by themselves: a change below %.0f %% (for some operations %.0f %%) would not be told. Further runs of the base, given with --repeat, lower that.", 100*low, 100*high)
 }
 
 func diffRun(r *Report, name string) DiffRun {
@@ -131,7 +151,7 @@ func changeOf(base, head *Cause) CauseChange {
 // and load on the operation that the cause slowed.
 func goneCause(c *Cause, head *Report) CauseChange {
 	out := CauseChange{Change: "fixed", Rule: c.Rule, Title: c.Title, Subject: c.Subject, Fingerprint: c.Fingerprint, Base: c.Impact}
-	if head.Verdict.Status != "causes-found" && head.Verdict.Status != "no-problem" {
+	if head.Verdict.Status != rules.CausesFound && head.Verdict.Status != rules.NoProblem {
 		out.Change, out.Reason = "unknown", fmt.Sprintf("the later run is %s", head.Verdict.Status)
 	} else if i := c.Impact; i != nil && !slices.ContainsFunc(head.Symptoms, func(s Symptom) bool {
 		return (i.Service == "" || s.Service == i.Service) && s.Operation == i.Operation
@@ -159,6 +179,27 @@ func (d *Diff) Regressed() string {
 	for _, o := range d.Operations {
 		if o.Change == "worse" {
 			out = append(out, fmt.Sprintf("slower: %s %s", o.Service, o.Operation))
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
+// Unsettled says what could not be compared, in a few words; "" for nothing.
+func (d *Diff) Unsettled() string {
+	var out []string
+	for _, r := range []DiffRun{d.Base, d.Head} {
+		if r.Status != string(rules.CausesFound) && r.Status != string(rules.NoProblem) {
+			out = append(out, fmt.Sprintf("%s is %s", r.Name, r.Status))
+		}
+	}
+	for _, c := range d.Causes {
+		if c.Change == "unknown" {
+			out = append(out, fmt.Sprintf("cause %s at %s: %s", c.Rule, entityText(c.Subject), c.Reason))
+		}
+	}
+	for _, o := range d.Operations {
+		if o.Change == "unknown" {
+			out = append(out, fmt.Sprintf("%s %s: %s", o.Service, o.Operation, o.Reason))
 		}
 	}
 	return strings.Join(out, "; ")

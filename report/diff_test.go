@@ -27,7 +27,7 @@ func diffReport(status string, causes ...Cause) *Report {
 func TestCausesByFingerprint(t *testing.T) {
 	base := diffReport("", diffCause("steady", 0.5, 0.4, 0.6), diffCause("grew", 0.2, 0.18, 0.22), diffCause("shrank", 0.9, 0.8, 1), diffCause("gone", 0.3, 0.2, 0.4))
 	head := diffReport("", diffCause("steady", 0.55, 0.45, 0.65), diffCause("grew", 0.6, 0.5, 0.7), diffCause("shrank", 0.1, 0.05, 0.15), diffCause("came", 0.3, 0.2, 0.4))
-	d := Compare(base, head, [2]string{"a", "b"}, nil)
+	d := Compare(base, head, [2]string{"a", "b"}, nil, 0)
 	var got []string
 	for _, c := range d.Causes {
 		got = append(got, c.Rule+" "+c.Change)
@@ -56,7 +56,7 @@ func TestUnseenIsNotFixed(t *testing.T) {
 		"healthy":   {diffReport("no-problem"), "fixed", ""},
 		"explained": {nested, "same", "explained by other"},
 	} {
-		d := Compare(base, c.head, [2]string{}, nil)
+		d := Compare(base, c.head, [2]string{}, nil, 0)
 		got := d.Causes[len(d.Causes)-1]
 		for _, x := range d.Causes {
 			if x.Rule == "gone" {
@@ -76,7 +76,7 @@ func TestDiffMarkdown(t *testing.T) {
 		{Entity: hostile, Verdict: analyzers.Worse, Base: &analyzers.Figures{P95: 0.1}, Head: &analyzers.Figures{P95: 0.12}, Ratio: 1.2, Low: 1.12, High: 1.28, P: 0.0001},
 		{Entity: evidence.Entity{Service: "quiet", Operation: "GET /quiet"}, Verdict: analyzers.Same, Base: &analyzers.Figures{P95: 0.1}, Head: &analyzers.Figures{P95: 0.101}, Ratio: 1.01},
 	}
-	d := Compare(diffReport(""), diffReport(""), [2]string{"base.culprit", "head.culprit"}, changes)
+	d := Compare(diffReport(""), diffReport(""), [2]string{"base.culprit", "head.culprit"}, changes, 0)
 	var md, js bytes.Buffer
 	if err := d.WriteMarkdown(&md); err != nil {
 		t.Fatal(err)

@@ -21,6 +21,9 @@ func writeGitHub(w io.Writer, r *Report) error {
 		kind = "warning"
 	}
 	command(&b, kind, "culprit: "+statusWord(r), r.Verdict.Headline)
+	if o := r.Objectives; o != nil && !o.Passed {
+		command(&b, "error", "objectives missed", o.Reason)
+	}
 	for i, c := range first(r.Causes, annotationsPerKind) {
 		text := nowThen(c.Impact) + " Evidence " + scoreText(c.Score) + "."
 		if len(c.Remedy) > 0 {

@@ -107,7 +107,7 @@ func writeHTML(w io.Writer, r *Report) error {
 		"coverageWord": coverageWord, "coverageDetail": coverageDetail, "operationName": operationName, "digits": digits, "percent": percent,
 		"seconds": seconds, "orDash": orDash, "p95Text": p95Text, "bucketText": bucketText, "baselineText": baselineText, "savedText": savedText,
 		"scoreText": scoreText, "scoreWord": scoreWord, "tallyText": tallyText, "pieces": pieces, "kindsText": kindsText, "verdictMark": verdictMark,
-		"entityText": entityText, "shareText": shareText, "signClass": signClass, "signWord": signWord, "loadText": loadText, "symptomsTitle": symptomsTitle, "target": (*Impact).target,
+		"entityText": entityText, "limitColumns": func() []string { return limitColumns }, "rateText": rateText, "shareText": shareText, "signClass": signClass, "signWord": signWord, "loadText": loadText, "symptomsTitle": symptomsTitle, "target": (*Impact).target,
 	}).Parse(pageHTML)
 	if err != nil {
 		return fmt.Errorf("parse page template: %w", err)

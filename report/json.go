@@ -74,6 +74,7 @@ func Read(in io.Reader) (*Report, error) {
 // drawable holds charts and traces to what Build makes of them.
 func (r *Report) drawable() {
 	r.Map = r.Map.usable()
+	r.Limits = first(r.Limits, limitsShown)
 	for i := range r.Symptoms {
 		s := &r.Symptoms[i]
 		s.Charts, s.Throughput = thinned(s.Charts), first(s.Throughput, pointsPerLine)

@@ -40,6 +40,7 @@ type junitNote struct {
 func writeJUnit(w io.Writer, r *Report) error {
 	s := junitSuite{Name: "culprit", Time: fmt.Sprintf("%.3f", r.Window.Duration().Seconds()), Stamp: r.Window.Start.UTC().Format("2006-01-02T15:04:05")}
 	s.add(junitVerdict(r))
+	s.addObjectives(r.Objectives)
 	for _, c := range r.Causes {
 		s.add(junitCase{Class: "culprit." + c.Rule, Name: c.Title + ": " + entityText(c.Subject), Failure: &junitNote{nowThen(c.Impact), junitText(c)}})
 	}
@@ -73,6 +74,24 @@ func (s *junitSuite) add(c junitCase) {
 		s.Skipped++
 	}
 	s.Cases = append(s.Cases, c)
+}
+
+// addObjectives has a test case for each: what could not be judged is an error,
+// never green.
+func (s *junitSuite) addObjectives(o *Objectives) {
+	if o == nil {
+		return
+	}
+	for _, x := range o.Results {
+		c := junitCase{Class: "culprit.objective", Name: x.Name}
+		switch x.Verdict {
+		case ObjectiveMissed:
+			c.Failure = &junitNote{Message: fmt.Sprintf("%s is %s, the limit %s", x.Measure, x.figure(x.Value), x.figure(x.Limit)), Text: x.Reason}
+		case ObjectiveUnknown:
+			c.Error = &junitNote{Message: x.Reason}
+		}
+		s.add(c)
+	}
 }
 
 func junitVerdict(r *Report) junitCase {

@@ -93,13 +93,16 @@ type markdown struct {
 func (m *markdown) document() string {
 	m.head()
 	m.ranking()
+	m.WriteString(objectivesTable(m.r.Objectives))
 	m.symptoms()
+	m.WriteString(modulesTable(m.r))
 	for i, c := range m.r.Causes {
 		if i < m.d.causes {
 			m.cause(c, fmt.Sprintf("%d. %s", c.Rank, mdText(c.Title)))
 		}
 	}
 	m.leads()
+	m.headroom()
 	m.unseen()
 	m.rejected()
 	m.housekeeping()

@@ -27,11 +27,14 @@ type Report struct {
 	Baseline      *evidence.Window   `json:"baseline,omitempty"`
 	Zone          *Zone              `json:"zone,omitempty"` // nil: UTC
 	Loads         []evidence.LoadRun `json:"loads,omitempty"`
+	Modules       []Module           `json:"modules,omitempty"`    // of the loads, where their tools tell them apart
+	Objectives    *Objectives        `json:"objectives,omitempty"` // nil: none were configured
 	Events        []evidence.Event   `json:"events,omitempty"`
 	Symptoms      []Symptom          `json:"symptoms"`
 	Causes        []Cause            `json:"causes"`
 	Ledgers       []Ledger           `json:"ledgers,omitempty"` // of the operations that the first causes slow
 	Map           *ServiceMap        `json:"service_map,omitempty"`
+	Limits        []Limit            `json:"limits,omitempty"`       // what more load would fill, the nearest first
 	Leads         []Cause            `json:"leads,omitempty"`        // the best of the unconvincing
 	Housekeeping  []Cause            `json:"housekeeping,omitempty"` // true, and not what made the run slow
 	Rejected      []Rejected         `json:"rejected"`

@@ -161,6 +161,10 @@ func severalCauses() sample {
 				Symptoms: []analyzers.Symptom{sampleSymptom("gateway", "POST /api/orders", 0.81, 0.13, true), sampleSymptom("gateway", "GET /api/products", 0.312, 0.09, true), sampleSymptom("payments", "POST /charge", 0.021, 0.02, false)},
 				Slow:     []analyzers.Symptom{sampleSymptom("gateway", "POST /api/orders", 0.81, 0.13, true), sampleSymptom("gateway", "GET /api/products", 0.312, 0.09, true)},
 			},
+			Limits: []analyzers.Limit{
+				{Resource: evidence.Entity{Service: "orders", Resource: "orders-db"}, What: "connections of the pool", Peak: 1, Seen: 61, Rate: 38, Low: 36, High: 41, Reached: sampleStart.Add(30 * time.Second).UnixMilli(), Query: "pgxpool_acquired_conns"},
+				{Resource: evidence.Entity{Resource: "node-1"}, What: "cores of the node", Peak: 0.61, Seen: 61, Rate: 97, Low: 90, High: 108},
+			},
 			Skips: []analyzers.Skip{{Analyzer: "cpu-throttling", Missing: []evidence.Kind{evidence.CPUThrottledRatio}, Finds: []analyzers.Kind{"cpu.throttled"}}},
 		},
 		judged: &rules.Judgement{
@@ -262,7 +266,7 @@ func sampleSpans() []evidence.Span {
 		span := func(k, parent byte, kind evidence.SpanKind, service, name, system string, start, ms int64) {
 			s := evidence.Span{Trace: id, ID: evidence.SpanID{7: k}, Parent: evidence.SpanID{7: parent}, Kind: kind, Start: at + start*1e6, End: at + (start+ms)*1e6, Service: service, Name: name}
 			if system != "" {
-				s.Attrs = []evidence.Attr{{Key: evidence.AttrDBSystem, Value: system}}
+				s.Attrs = evidence.NewAttrs(evidence.Attr{Key: evidence.AttrDBSystem, Value: system})
 			}
 			spans = append(spans, s)
 		}

@@ -19,6 +19,7 @@ func writeText(w io.Writer, r *Report) error {
 	t.head()
 	t.symptoms()
 	t.causes()
+	t.headroom()
 	t.unseen()
 	_, err := io.WriteString(w, t.String())
 	return err

@@ -146,13 +146,13 @@ func (h *Hypothesis) weigh(r *analyzers.Result) string {
 }
 
 // weighNeeds is the weakest of what a rule needs, 0..1, and why it is 0. Of a
-// group the strongest counts: different witnesses of one thing.
+// group the strongest counts, and it alone stands in the account: where one
+// witness of a thing suffices, another that was not asked is no loss.
 func (h *Hypothesis) weighNeeds(r *analyzers.Result) (needed float64, reason string) {
 	best := map[string]Entry{}
 	var order []string
 	for i, c := range h.Rule.When {
 		e := evaluate(c, h, r, true)
-		h.Account = append(h.Account, e)
 		group := cmp.Or(c.Group, fmt.Sprint(i))
 		if b, seen := best[group]; !seen {
 			best[group], order = e, append(order, group)
@@ -163,6 +163,7 @@ func (h *Hypothesis) weighNeeds(r *analyzers.Result) (needed float64, reason str
 	needed = 1
 	for _, group := range order {
 		e := best[group]
+		h.Account = append(h.Account, e)
 		needed = min(needed, e.Strength)
 		if e.Strength == 0 && reason == "" {
 			reason = e.rejection()

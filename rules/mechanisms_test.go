@@ -106,7 +106,7 @@ func addRequest(b *evidence.Bundle, n int, ms float64, where spot) {
 	in := span(3, evidence.KindServer, "api", "GET /b", called, end)
 	in.Instance = []string{"api-0", "api-1", "api-2"}[n%3]
 	ask := span(4, evidence.KindClient, "api", "SELECT", asked, asked+steps[3])
-	ask.Attrs = []evidence.Attr{{Key: evidence.AttrDBKey, Value: "k1"}, {Key: evidence.AttrDBSystem, Value: "postgresql"}}
+	ask.Attrs = evidence.NewAttrs(evidence.Attr{Key: evidence.AttrDBKey, Value: "k1"}, evidence.Attr{Key: evidence.AttrDBSystem, Value: "postgresql"})
 	b.Spans = append(b.Spans, span(1, evidence.KindServer, "front", "GET /a", 0, end+2), span(2, evidence.KindClient, "front", "GET", steps[0], end+steps[1]), in, ask)
 }
 

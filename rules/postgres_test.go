@@ -30,7 +30,7 @@ func requests(n int, long int64, parts ...part) []evidence.Span {
 		}
 		add(1, evidence.Span{Name: "GET /list", Kind: evidence.KindServer}, 0, long)
 		for k, p := range parts {
-			attrs := []evidence.Attr{{Key: evidence.AttrDBSystem, Value: "postgresql"}, {Key: evidence.AttrDBQuery, Value: p.name}, {Key: evidence.AttrDBKey, Value: p.key}}
+			attrs := evidence.NewAttrs(evidence.Attr{Key: evidence.AttrDBSystem, Value: "postgresql"}, evidence.Attr{Key: evidence.AttrDBQuery, Value: p.name}, evidence.Attr{Key: evidence.AttrDBKey, Value: p.key})
 			add(byte(k+2), evidence.Span{Name: p.name, Kind: evidence.KindClient, Parent: evidence.SpanID{7: 1}, Attrs: attrs, Error: p.failed}, p.from, p.to)
 		}
 	}
@@ -147,6 +147,10 @@ func TestDatabaseCauses(t *testing.T) {
 		sick                 func(*evidence.Postgres)
 	}{
 		{"hot row", "row-lock-contention", "account", requests(40, 100, query), hotRow},
+		{"hot row of holders who do something else meanwhile, briefly", "row-lock-contention", "account", requests(40, 100, query), func(pg *evidence.Postgres) {
+			hotRow(pg)
+			pg.Blocking = []evidence.BlockEdge{{Waiter: "1", Blocker: "1", BlockerState: "idle in transaction", BlockerApp: "front", BlockerText: "update account", LockType: "transactionid", Relation: "account", Samples: 192, MaxWait: 0.2, MaxBlockerTx: 0.3, MaxBlockerIdle: 0.08}}
+		}},
 		{"lock queue", "lock-queue", "account", requests(40, 5000, part{"select n", "1", 2, 4998, false}), lockQueued},
 		{"idle in transaction", "idle-in-transaction", "account", requests(40, 100, query), func(pg *evidence.Postgres) {
 			hotRow(pg)
@@ -154,6 +158,10 @@ func TestDatabaseCauses(t *testing.T) {
 			pg.Blocking = []evidence.BlockEdge{{Waiter: "1", Blocker: "1", BlockerState: "idle in transaction", BlockerApp: "batch", BlockerText: "update account", LockType: "transactionid", Relation: "account", Samples: 100, MaxWait: 2, MaxBlockerTx: 3}}
 		}},
 		{"vacuum blocked", "vacuum-blocked", "account", requests(40, 100, query), vacuumHeld},
+		{"vacuum blocked, few transactions of many rows", "vacuum-blocked", "account", requests(40, 100, query), func(pg *evidence.Postgres) {
+			vacuumHeld(pg)
+			pg.Holders[0].XminAge, pg.Holders[0].FirstAge, pg.Holders[0].Held = 2600, 200, 58
+		}},
 		{"slow commit", "slow-commit", "db:5432/db", requests(40, 100, part{"insert into log", "1", 2, 98, false}), slowDisk},
 		{"slow explicit commit", "slow-commit", "db:5432/db", requests(40, 30, part{"insert into log", "1", 2, 8, false}), explicitCommits},
 		{"connection churn", "connection-churn", "db:5432/db", requests(40, 70, part{"connect", "", 1, 65, false}, part{"select n", "1", 66, 67, false}), churning},
@@ -186,6 +194,9 @@ func TestDatabaseCauses(t *testing.T) {
 			pg.Tables = []evidence.PGTable{{Name: "parent", Deleted: 600, RelTuples: 1e5}, {Name: "child", SeqScan: 600, SeqRead: 6e8, RelTuples: 1e6, Bytes: 3e7}}
 			pg.Unindexed = []evidence.PGForeignKey{{Table: "child", Name: "child_parent_fkey", Columns: []string{"parent_id"}, Parent: "parent"}}
 		}},
+		{"partitions", "missing-partition-pruning", "select note from event where device = ?", requests(40, 1200, part{"select note", "1", 2, 1198, false}), unpruned},
+		{"indexes nobody reads", "index-write-amplification", "event", requests(40, 90, part{"insert into event", "1", 2, 88, false}), ninefold},
+		{"updates that are not heap-only", "index-write-amplification", "person", requests(40, 90, part{"update person", "1", 2, 88, false}), coldUpdates},
 		{"replica", "replication-lag", "far", requests(40, 100, part{"insert into log", "1", 2, 98, false}), func(pg *evidence.Postgres) {
 			slowDisk(pg)
 			pg.Activity = []evidence.WaitSample{sampled(20, "IPC", "SyncRep", "1"), onCPU(0.3, "1")}
@@ -245,6 +256,10 @@ func TestDatabaseHealthy(t *testing.T) {
 		{"vacuum keeps up", requests(40, 4, part{"update", "1", 0, 4, false}), func(pg *evidence.Postgres) {
 			vacuumHeld(pg)
 			pg.Tables[0].Dead, pg.Holders, pg.Indexes[0].TupRead = 909, nil, 161_000
+		}},
+		{"a report of ten seconds between two vacuums", requests(40, 100, part{"update", "1", 0, 98, false}), func(pg *evidence.Postgres) {
+			vacuumHeld(pg)
+			pg.Holders[0].XminAge, pg.Holders[0].FirstAge, pg.Holders[0].Held, pg.Tables[0].Autovacuums = 2600, 200, 10, 2
 		}},
 		{"pooled connections", requests(40, 70, part{"select n", "1", 1, 2, false}), func(pg *evidence.Postgres) {
 			churning(pg)

@@ -100,8 +100,7 @@ func messages(list ...evidence.Series) *evidence.Bundle {
 			return s
 		}
 		read := span(2, evidence.KindConsumer, "mailer", "process orders", 10*time.Second, 10*time.Second+20*time.Millisecond)
-		read.Attrs = []evidence.Attr{{Key: evidence.AttrMsgDest, Value: "orders"}, {Key: evidence.AttrMsgSystem, Value: "kafka"}}
-		slices.SortFunc(read.Attrs, func(x, y evidence.Attr) int { return strings.Compare(x.Key, y.Key) })
+		read.Attrs = evidence.NewAttrs(evidence.Attr{Key: evidence.AttrMsgDest, Value: "orders"}, evidence.Attr{Key: evidence.AttrMsgSystem, Value: "kafka"})
 		b.Spans = append(b.Spans, span(1, evidence.KindServer, "front", "POST /order", 0, 10*time.Second+30*time.Millisecond), read)
 	}
 	b.Sort()
@@ -119,7 +118,7 @@ func TestSlowNames(t *testing.T) {
 		b := system(work{own: func(int, int) float64 { return ms }})
 		for i := range b.Spans {
 			if s := &b.Spans[i]; s.Name == "SELECT" {
-				s.Name, s.Attrs, s.Kind = "dns.lookup", nil, evidence.KindInternal
+				s.Name, s.Attrs, s.Kind = "dns.lookup", evidence.Attrs{}, evidence.KindInternal
 				s.End = s.Start + int64((ms-1)*1e6)
 			}
 		}
@@ -145,6 +144,12 @@ func TestOversizedIsHousekeepingNeverACause(t *testing.T) {
 		t.Fatalf("causes %q, housekeeping %d", causes(j), len(j.Housekeeping))
 	}
 	if got := j.Housekeeping[0].Remedy[0]; !strings.Contains(got, "from 4.00 cores to 0.75 cores: 3.25 cores") {
+		t.Errorf("remedy %q", got)
+	}
+	priced := system(work{own: fast}, append(list(0.5), series(evidence.MemoryRequest, box, always(4<<30)), series(evidence.MemoryUsage, box, always(1<<30)))...)
+	priced.Prices = &evidence.Prices{Currency: "EUR", CoreHour: 0.04, GiBHour: 0.005}
+	// (4 - 1.5 x 0.5) cores x 0.04 and (4 - 1.2 x 1) GiB x 0.005, for 730 hours
+	if got := judged(t, priced).Housekeeping[0].Remedy; !slices.Contains(got, "At the configured prices that is 105.12 EUR a month, for this container alone.") {
 		t.Errorf("remedy %q", got)
 	}
 	for name, b := range map[string]*evidence.Bundle{"well sized": system(work{own: fast}, list(2.5)...), "starved": system(work{own: slowUnderLoad}, list(0.5)...)} {

@@ -30,7 +30,7 @@ func (a *app) analyzeCommand() *cobra.Command {
 			if file == "" {
 				return a.analyzeLive(c, &sources, &window, &output)
 			}
-			if sources.named() || window.given() {
+			if sources.flagged() || window.given() {
 				return usage(errors.New("an evidence file has its own sources and window: leave the others out"))
 			}
 			return a.analyzeFile(file, &sources, &window, &output)
@@ -61,6 +61,7 @@ func (a *app) analyzeFile(path string, sources *sourceFlags, window *windowFlags
 	}
 	window.baseline.apply(b)
 	events.addTo(b)
+	sources.settings.Prices.addTo(b)
 	output.said("--baseline", window.baseline.text)
 	output.said("--events", sources.settings.Events)
 	return a.conclude(b, output)

@@ -52,6 +52,7 @@ func (a *app) collectPast(ctx context.Context, sources *sourceFlags, flags *wind
 	b, err := a.collectAny(ctx, sources, flags)
 	if b != nil {
 		events.addTo(b)
+		sources.settings.Prices.addTo(b)
 	}
 	return b, err
 }

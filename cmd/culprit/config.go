@@ -12,7 +12,9 @@ import (
 	"github.com/prometheus/common/config"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/culprit-rca/culprit/collectors/evidence"
 	"github.com/culprit-rca/culprit/report"
+	"github.com/culprit-rca/culprit/report/notify"
 )
 
 // configuration is the strict YAML of --config: one block a source. HTTP
@@ -27,6 +29,32 @@ type configuration struct {
 	Events     string          `yaml:"events"` // file of events
 	Rules      []string        `yaml:"rules"`  // directories of rules
 	Links      linksBlock      `yaml:"links"`
+	Objectives objectivesBlock `yaml:"objectives"`
+	Notify     notify.Config   `yaml:"notify"`
+	Prices     pricesBlock     `yaml:"prices"`
+}
+
+// pricesBlock says what a reservation costs.
+type pricesBlock evidence.Prices
+
+func (p pricesBlock) check() error {
+	switch {
+	case p == pricesBlock{}:
+		return nil
+	case p.CoreHour < 0 || p.GiBHour < 0 || p.CoreHour+p.GiBHour == 0:
+		return errors.New("prices: core_hour and gib_hour are amounts of money, one at least")
+	case p.Currency == "":
+		return errors.New("prices: currency is missing: which money is it?")
+	}
+	return nil
+}
+
+// addTo puts the prices beside the evidence; where none are configured, those
+// that it came with stay.
+func (p pricesBlock) addTo(b *evidence.Bundle) {
+	if p != (pricesBlock{}) {
+		b.Prices = (*evidence.Prices)(&p)
+	}
 }
 
 // linksBlock is where readers of a report reach their own tools.
@@ -84,6 +112,19 @@ func readConfiguration(path string) (*configuration, error) {
 	if path == "" {
 		return c, nil
 	}
+	content, err := configurationText(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := decodeStrictly(content, c); err != nil {
+		return nil, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	c.resolve(filepath.Dir(path))
+	return c, c.validate(path)
+}
+
+// configurationText reads a file of a bounded size.
+func configurationText(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
@@ -96,13 +137,17 @@ func readConfiguration(path string) (*configuration, error) {
 	if len(content) > maxConfigBytes {
 		return nil, fmt.Errorf("configuration %s is larger than %d MiB", path, maxConfigBytes>>20)
 	}
+	return content, nil
+}
+
+// decodeStrictly refuses unknown keys, and shows no value in its error.
+func decodeStrictly(content []byte, into any) error {
 	dec := yaml.NewDecoder(bytes.NewReader(content))
 	dec.KnownFields(true)
-	if err := dec.Decode(c); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("configuration %s: %s", path, yamlText(err))
+	if err := dec.Decode(into); err != nil && !errors.Is(err, io.EOF) {
+		return errors.New(yamlText(err))
 	}
-	c.resolve(filepath.Dir(path))
-	return c, c.validate(path)
+	return nil
 }
 
 func newConfiguration() *configuration {
@@ -116,7 +161,12 @@ func newConfiguration() *configuration {
 func yamlText(err error) string {
 	var t *yaml.TypeError
 	if !errors.As(err, &t) {
-		return strings.TrimPrefix(err.Error(), "yaml: ")
+		text, own := strings.CutPrefix(err.Error(), "yaml: ")
+		if !own {
+			// A type's own complaint repeats the value behind a colon.
+			text, _, _ = strings.Cut(text, ": ")
+		}
+		return text
 	}
 	texts := make([]string, len(t.Errors))
 	for i, e := range t.Errors {
@@ -136,7 +186,8 @@ func yamlText(err error) string {
 func (c *configuration) resolve(dir string) {
 	c.Prometheus.HTTP.SetDirectory(dir)
 	c.Traces.HTTP.SetDirectory(dir)
-	paths := []*string{&c.Prometheus.SignalsDir, &c.Postgres.DSNFile, &c.PgBouncer.DSNFile, &c.Load, &c.Events}
+	c.Notify.SetDirectory(dir)
+	paths := []*string{&c.Prometheus.SignalsDir, &c.Postgres.DSNFile, &c.PgBouncer.DSNFile, &c.Load, &c.Events, &c.Objectives.History}
 	for i := range c.Traces.Files {
 		paths = append(paths, &c.Traces.Files[i])
 	}
@@ -154,6 +205,12 @@ func (c *configuration) validate(path string) error {
 	}
 	if err := c.Traces.HTTP.Validate(); err != nil {
 		return fmt.Errorf("configuration %s: traces: %w", path, err)
+	}
+	if err := c.Objectives.validate(); err != nil {
+		return fmt.Errorf("configuration %s: objectives: %w", path, err)
+	}
+	if err := c.Prices.check(); err != nil {
+		return fmt.Errorf("configuration %s: %w", path, err)
 	}
 	return nil
 }

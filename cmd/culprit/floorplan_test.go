@@ -40,7 +40,12 @@ var floorPlan = map[string]room{
 	"analyzers":             {[]string{"collectors/evidence"}, []string{"gonum.org/"}},
 	"rules":                 {[]string{"analyzers", "collectors/evidence"}, []string{"go.yaml.in/yaml/"}},
 	"report":                {ours: []string{"rules", "analyzers", "collectors/evidence"}},
-	"cmd/culprit":           {[]string{"collectors", "collectors/evidence", "collectors/prometheus", "collectors/traces", "collectors/postgres", "collectors/loadtest", "collectors/bundle", "analyzers", "rules", "report"}, []string{"github.com/spf13/", "github.com/prometheus/common/", "go.yaml.in/yaml/", "golang.org/x/sys/"}},
+	"report/archive":        {[]string{"report", "collectors/evidence"}, []string{"github.com/jackc/pgx/", "github.com/klauspost/compress/", "golang.org/x/sys/"}},
+	"report/web":            {ours: []string{"report", "report/archive"}},
+	"report/notify":         {[]string{"report", "report/archive", "collectors/evidence"}, append([]string{"go.yaml.in/yaml/"}, httpClients...)},
+	"report/mcp":            {[]string{"report", "collectors/evidence"}, []string{"github.com/modelcontextprotocol/go-sdk/"}},
+	"cmd/culprit/audits":    {[]string{"report", "report/archive", "collectors/evidence"}, []string{"github.com/robfig/cron/", "github.com/prometheus/client_golang/"}},
+	"cmd/culprit":           {[]string{"collectors", "collectors/evidence", "collectors/prometheus", "collectors/traces", "collectors/postgres", "collectors/loadtest", "collectors/bundle", "analyzers", "rules", "report", "report/archive", "report/web", "report/notify", "report/mcp", "cmd/culprit/audits"}, []string{"github.com/spf13/", "github.com/prometheus/common/", "github.com/prometheus/client_golang/", "github.com/prometheus/exporter-toolkit/", "go.yaml.in/yaml/", "golang.org/x/sys/", "golang.org/x/net/"}},
 }
 
 const (

@@ -2,15 +2,21 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/culprit-rca/culprit/report"
 	"github.com/culprit-rca/culprit/rules"
 )
 
-// gate is --fail-on: it trips when any cause satisfies any of its tests.
+// gate is --fail-on: it trips when any cause satisfies any of its tests, or the
+// objectives of the configuration were not met.
 type gate []gateTest
+
+// onObjectives in --fail-on stands for the objectives of the configuration.
+const onObjectives = "objectives"
 
 type gateTest struct {
 	text string
@@ -54,6 +60,9 @@ func parseGate(s string) (gate, error) {
 }
 
 func parseGateTest(text string) (gateTest, error) {
+	if text == onObjectives {
+		return gateTest{text, func(*rules.Hypothesis) bool { return false }}, nil
+	}
 	if text == "any" {
 		return gateTest{text, func(*rules.Hypothesis) bool { return true }}, nil
 	}
@@ -69,7 +78,7 @@ func parseGateTest(text string) (gateTest, error) {
 	} else if name, id, ok := strings.Cut(text, "="); ok && name == "rule" && id != "" {
 		return gateTest{text, func(h *rules.Hypothesis) bool { return h.Rule.ID == id }}, nil
 	}
-	return gateTest{}, fmt.Errorf("--fail-on %q is none of any, rule=ID, score>=0.8, saved>=100ms, share>=0.2", text)
+	return gateTest{}, fmt.Errorf("--fail-on %q is none of any, objectives, rule=ID, score>=0.8, saved>=100ms, share>=0.2", text)
 }
 
 func parseRatio(s string) (float64, error) {
@@ -83,6 +92,19 @@ func parseRatio(s string) (float64, error) {
 func parseSeconds(s string) (float64, error) {
 	d, err := time.ParseDuration(s)
 	return d.Seconds(), err
+}
+
+// asks reports whether the gate has a test.
+func (g gate) asks(text string) bool {
+	return slices.ContainsFunc(g, func(t gateTest) bool { return t.text == text })
+}
+
+// missedBy says why the objectives trip the gate, "" where they do not.
+func (g gate) missedBy(r *report.Report) string {
+	if o := r.Objectives; g.asks(onObjectives) && !o.Passed {
+		return o.Reason
+	}
+	return ""
 }
 
 // trippedBy names the first cause that trips the gate, "" for none.

@@ -21,7 +21,7 @@ func tracedBundle(t *testing.T) string {
 	for n := range byte(60) {
 		add := func(id, parent byte, kind evidence.SpanKind, name string, from, to int64, attrs ...evidence.Attr) {
 			at := start.UnixNano() + int64(n)*1e9
-			b.Spans = append(b.Spans, evidence.Span{Trace: evidence.TraceID{0: 1, 15: n}, ID: evidence.SpanID{7: id}, Parent: evidence.SpanID{7: parent}, Kind: kind, Service: "shop", Name: name, Start: at + from*1e6, End: at + to*1e6, Attrs: attrs})
+			b.Spans = append(b.Spans, evidence.Span{Trace: evidence.TraceID{0: 1, 15: n}, ID: evidence.SpanID{7: id}, Parent: evidence.SpanID{7: parent}, Kind: kind, Service: "shop", Name: name, Start: at + from*1e6, End: at + to*1e6, Attrs: evidence.NewAttrs(attrs...)})
 		}
 		add(1, 0, evidence.KindServer, "GET /list", 0, 1300)
 		for k := range byte(30) {

@@ -75,6 +75,6 @@ func (a *app) root() *cobra.Command {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.AddCommand(a.runCommand(), a.collectCommand(), a.analyzeCommand(), a.reportCommand(),
-		a.traceCommand(), a.diffCommand(), a.checkCommand(), a.rulesCommand(), a.versionCommand())
+		a.traceCommand(), a.diffCommand(), a.verifyCommand(), a.notifyCommand(), a.mcpCommand(), a.checkCommand(), a.rulesCommand(), a.serveCommand(), a.manCommand(), a.versionCommand())
 	return root
 }

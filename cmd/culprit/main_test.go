@@ -159,6 +159,8 @@ func TestConfiguration(t *testing.T) {
 		"no such DSN file":  {"postgres:\n  dsn_file: none.txt\n", "none.txt"},
 		"pooler's DSN file": {"pgbouncer:\n  dsn_file: none.txt\n", "pgbouncer: reading dsn_file"},
 		"no such rules":     {"load: x\nrules: [none]\n", "none"},
+		"no currency":       {"prices: {core_hour: 0.04}\n", "currency is missing"},
+		"no price":          {"prices: {currency: EUR, core_hour: -1}\n", "amounts of money"},
 		"DSN without sense": {"postgres:\n  dsn: 'host=h password=" + canary + " port=x'\n", "postgres"},
 	} {
 		t.Run(name, func(t *testing.T) {

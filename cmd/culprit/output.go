@@ -32,16 +32,17 @@ type outputFlags struct {
 	looks   looksFlags
 	besides []string // flags with what an evidence file does not hold
 
-	formats   []report.Output
-	gate      gate
-	catalogue *rules.Catalogue
+	formats    []report.Output
+	gate       gate
+	objectives *objectivesBlock
+	catalogue  *rules.Catalogue
 }
 
 func (o *outputFlags) register(f *pflag.FlagSet) {
 	o.registerFormat(f)
 	o.looks.register(f)
 	f.StringArrayVar(&o.rules, "rules", nil, "directory of rules that add to or replace the built-in ones; may be repeated")
-	f.StringVar(&o.failOn, "fail-on", "", "exit 3 when a cause matches: any, rule=ID, score>=N, saved>=TIME, share>=N; several with commas, any one suffices")
+	f.StringVar(&o.failOn, "fail-on", "", "exit 3 when a cause matches: any, rule=ID, score>=N, saved>=TIME, share>=N, or objectives of the configuration are missed: objectives; several with commas, any one suffices")
 	f.BoolVar(&o.strict, "strict", false, "exit 4 when nothing can be concluded")
 }
 
@@ -84,6 +85,9 @@ func (o *outputFlags) resolve(c *configuration) (err error) {
 	if o.gate, err = parseGate(o.failOn); err != nil {
 		return err
 	}
+	if o.objectives = &c.Objectives; o.gate.asks(onObjectives) && len(c.Objectives.Keep) == 0 {
+		return errors.New("--fail-on objectives: the configuration has none")
+	}
 	o.rules = append(slices.Clone(c.Rules), o.rules...)
 	if o.catalogue, err = rules.Load(o.rules...); err != nil {
 		return err
@@ -104,11 +108,34 @@ func (a *app) conclude(b *evidence.Bundle, o *outputFlags) error {
 	j := o.catalogue.Judge(b, res)
 	links := o.looks.linksFor(b)
 	r := report.Build(b, res, j, report.Options{Version: a.version, Command: o.command(links), Links: links, Zone: o.looks.zone})
+	if err := o.objectives.judge(r); err != nil {
+		return err
+	}
 	if err := a.write(r, o); err != nil {
 		return err
 	}
+	if err := o.refuse(j, r); err != nil {
+		return err
+	}
+	return o.objectives.keep(r)
+}
+
+// refuse gives the error that decides the exit code: a gate that tripped before
+// a run that cannot be judged.
+func (o *outputFlags) refuse(j *rules.Judgement, r *report.Report) error {
 	if cause := o.gate.trippedBy(j); cause != "" {
 		return &exitError{exitGate, fmt.Errorf("--fail-on %s: %s", o.failOn, cause)}
+	}
+	unknown := ""
+	if r.Objectives != nil {
+		unknown = r.Objectives.Unknown()
+	}
+	why := o.gate.missedBy(r)
+	if why != "" && !(o.strict && why == report.NoObjectiveJudged) {
+		return &exitError{exitGate, fmt.Errorf("--fail-on objectives: %s", why)}
+	}
+	if o.strict && unknown != "" {
+		return &exitError{exitInconclusive, errors.New("an objective could not be judged: " + unknown)}
 	}
 	if o.strict && (j.Status == rules.Inconclusive || j.Status == rules.RunUnusable) {
 		return &exitError{exitInconclusive, fmt.Errorf("%s: %s", j.Status, j.Headline)}

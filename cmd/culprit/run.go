@@ -93,6 +93,7 @@ func (a *app) run(ctx context.Context, sources *sourceFlags, output *outputFlags
 	}
 	baseline.apply(b)
 	addEventsAfter(b, sources.settings.Events)
+	sources.settings.Prices.addTo(b)
 	kept := a.keep(b, output)
 	return cmp.Or(kept, err, a.conclude(b, output))
 }

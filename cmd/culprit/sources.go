@@ -33,7 +33,7 @@ func (s *sourceFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&s.prometheus, "prometheus", "", "URL of Prometheus or a server that speaks its API")
 	f.StringVar(&s.postgres, "postgres", "", "DSN of PostgreSQL; keep the password in PGPASSWORD, a pass file or --config")
 	f.StringVar(&s.pgbouncer, "pgbouncer", "", "DSN of PgBouncer's console (database pgbouncer), looked at while a load runs")
-	f.StringVar(&s.load, "load", "", "result file of a load tool: k6 summary, JMeter JTL, Locust CSV")
+	f.StringVar(&s.load, "load", "", "result file of a load tool: k6 (summary, JSON, CSV, InfluxDB lines), JMeter JTL, Locust CSV, Gatling, plain CSV")
 	f.StringVar(&s.events, "events", "", "file of events (deployments, experiments): YAML list or JSON lines of time, kind, text, entity")
 }
 
@@ -74,6 +74,12 @@ func override(to *string, with string) {
 	if with != "" {
 		*to = with
 	}
+}
+
+// flagged reports whether the command line names a source. A configuration may:
+// its objectives, rules and links are of use with an evidence file, too.
+func (s *sourceFlags) flagged() bool {
+	return s.prometheus != "" || s.traces != "" || len(s.tracesFiles) > 0 || s.postgres != "" || s.pgbouncer != "" || s.load != ""
 }
 
 // named reports whether any source is named that can be read after the fact.

@@ -40,6 +40,9 @@ func BenchmarkFileToFindings(b *testing.B) {
 	})
 	b.Run("jaeger-json", func(b *testing.B) { b.Run("culprit", analyzeFile(jaeger, shop.spans)) })
 	bundle := readSpans(b, proto)
+	if len(bundle.Spans) != shop.spans {
+		b.Fatalf("%d of %d spans were read", len(bundle.Spans), shop.spans)
+	}
 	b.Run("analyzers-alone", func(b *testing.B) {
 		perCPU(b, shop.spans, func() { analyzers.Run(bundle) })
 	})
@@ -80,7 +83,7 @@ func perCPU(b *testing.B, spans int, work func()) {
 
 func readSpans(b *testing.B, path string) *evidence.Bundle {
 	b.Helper()
-	f, err := traces.NewFile(path, traces.Config{})
+	f, err := traces.NewFile(path, traces.Config{MaxSpans: 1 << 20}) // the default would thin them
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -40,6 +40,7 @@ type manifest struct {
 	Window        evidence.Window       `json:"window"`
 	Baseline      *evidence.Window      `json:"baseline,omitempty"`
 	BaselineRun   *evidence.BaselineRun `json:"baseline_run,omitempty"`
+	Prices        *evidence.Prices      `json:"prices,omitempty"`
 	Sources       []evidence.Source     `json:"sources"`
 	Gaps          []evidence.Gap        `json:"gaps"`
 	Redaction     []string              `json:"redaction"`

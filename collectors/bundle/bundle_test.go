@@ -29,6 +29,7 @@ func recorded(traces, series int) *evidence.Bundle {
 		Version:  "test",
 		Window:   evidence.Window{Start: start, End: start.Add(75 * time.Second)},
 		Baseline: &evidence.Window{Start: start, End: start.Add(15 * time.Second)},
+		Prices:   &evidence.Prices{Currency: "EUR", CoreHour: 0.04},
 		Sources:  []evidence.Source{{Name: "prometheus", Status: evidence.StatusOK, Items: series, Seconds: 1.25, Notes: []string{"step 1 s"}}},
 		Gaps:     []evidence.Gap{{Source: "traces", Kinds: []evidence.Kind{evidence.Spans}, Reason: "cut at 1,500 traces", Remedy: "narrow the window"}},
 		Loads:    []evidence.LoadRun{{Tool: "k6", ExitCode: 99, Start: start.UnixMilli(), Requests: []evidence.LoadStat{{Count: 3, P50: 0.1}}}},
@@ -68,10 +69,10 @@ func traceOf(rng *rand.Rand, at time.Time) []evidence.Span {
 			s.Parent = spans[(i-1)/2].ID
 		}
 		if i%3 == 2 {
-			s.Attrs = []evidence.Attr{{Key: evidence.AttrDBKey, Value: "00ff00ff00ff00ff"}, {Key: evidence.AttrDBQuery, Value: query}, {Key: evidence.AttrDBSystem, Value: "postgresql"}}
+			s.Attrs = evidence.NewAttrs(evidence.Attr{Key: evidence.AttrDBKey, Value: "00ff00ff00ff00ff"}, evidence.Attr{Key: evidence.AttrDBQuery, Value: query}, evidence.Attr{Key: evidence.AttrDBSystem, Value: "postgresql"})
 			s.Error, s.Follows = i == 5, i == 2
 		} else {
-			s.Attrs = []evidence.Attr{{Key: evidence.AttrHTTPMethod, Value: "GET"}, {Key: evidence.AttrHTTPRoute, Value: names[i]}, {Key: evidence.AttrHTTPStatus, Value: "200"}}
+			s.Attrs = evidence.NewAttrs(evidence.Attr{Key: evidence.AttrHTTPMethod, Value: "GET"}, evidence.Attr{Key: evidence.AttrHTTPRoute, Value: names[i]}, evidence.Attr{Key: evidence.AttrHTTPStatus, Value: "200"})
 		}
 	}
 	return spans

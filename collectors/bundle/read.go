@@ -57,7 +57,7 @@ func readArchive(r io.Reader, limits Limits) (*evidence.Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &evidence.Bundle{Version: m.Culprit, Window: m.Window, Baseline: m.Baseline, BaselineRun: m.BaselineRun, Sources: m.Sources, Gaps: m.Gaps}
+	b := &evidence.Bundle{Version: m.Culprit, Window: m.Window, Baseline: m.Baseline, BaselineRun: m.BaselineRun, Prices: m.Prices, Sources: m.Sources, Gaps: m.Gaps}
 	for _, p := range m.Parts {
 		content, err := a.next(p.Name)
 		if err == nil {

@@ -60,8 +60,8 @@ func encodeSpan(to ptrace.Span, s *evidence.Span) {
 	if s.Follows {
 		to.Attributes().PutBool(attrFollows, true)
 	}
-	for _, a := range s.Attrs {
-		to.Attributes().PutStr(a.Key, a.Value)
+	for key, value := range s.Attrs.All() {
+		to.Attributes().PutStr(key, value)
 	}
 }
 
@@ -75,7 +75,7 @@ func decodeSpans(content []byte, items int) ([]evidence.Span, error) {
 		return nil, fmt.Errorf("%d spans, the manifest says %d", n, items)
 	}
 	spans := make([]evidence.Span, 0, items)
-	d := spanDecoder{strings: map[string]string{}, attrs: map[string][]evidence.Attr{}}
+	d := spanDecoder{strings: map[string]string{}}
 	for _, r := range traces.ResourceSpans().All() {
 		p := process{text(r.Resource().Attributes(), resourceService), text(r.Resource().Attributes(), resourceInstance)}
 		for _, scope := range r.ScopeSpans().All() {
@@ -98,8 +98,8 @@ func text(m pcommon.Map, key string) string {
 // spanDecoder shares equal strings and equal attribute lists between spans.
 type spanDecoder struct {
 	strings map[string]string
-	attrs   map[string][]evidence.Attr
-	key     []byte
+	attrs   evidence.AttrPool
+	scratch []evidence.Attr
 }
 
 func (d *spanDecoder) decode(s ptrace.Span, p process) evidence.Span {
@@ -111,7 +111,7 @@ func (d *spanDecoder) decode(s ptrace.Span, p process) evidence.Span {
 	if v, ok := s.Attributes().Get(attrFollows); ok {
 		out.Follows = v.Bool()
 	}
-	out.Attrs = d.shareAttrs(s.Attributes())
+	out.Attrs = d.attributes(s.Attributes())
 	return out
 }
 
@@ -123,27 +123,12 @@ func (d *spanDecoder) share(s string) string {
 	return s
 }
 
-func (d *spanDecoder) shareAttrs(m pcommon.Map) []evidence.Attr {
-	d.key = d.key[:0]
-	n := 0
+func (d *spanDecoder) attributes(m pcommon.Map) evidence.Attrs {
+	d.scratch = d.scratch[:0]
 	for k, v := range m.All() {
 		if k != attrFollows {
-			d.key = fmt.Appendf(d.key, "%q%q", k, v.AsString())
-			n++
+			d.scratch = append(d.scratch, evidence.Attr{Key: k, Value: v.AsString()})
 		}
 	}
-	if n == 0 {
-		return nil
-	}
-	if known, ok := d.attrs[string(d.key)]; ok {
-		return known
-	}
-	attrs := make([]evidence.Attr, 0, n)
-	for k, v := range m.All() {
-		if k != attrFollows {
-			attrs = append(attrs, evidence.Attr{Key: d.share(k), Value: d.share(v.AsString())})
-		}
-	}
-	d.attrs[string(d.key)] = attrs
-	return attrs
+	return d.attrs.Add(d.scratch)
 }

@@ -47,7 +47,7 @@ func WriteFile(path string, b *evidence.Bundle) (err error) {
 
 // Write encodes a sorted bundle. The same bundle gives the same bytes.
 func Write(w io.Writer, b *evidence.Bundle) error {
-	m := manifest{SchemaVersion: SchemaVersion, Culprit: b.Version, Window: b.Window, Baseline: b.Baseline, BaselineRun: b.BaselineRun,
+	m := manifest{SchemaVersion: SchemaVersion, Culprit: b.Version, Window: b.Window, Baseline: b.Baseline, BaselineRun: b.BaselineRun, Prices: b.Prices,
 		Sources: b.Sources, Gaps: b.Gaps, Redaction: redaction}
 	contents, err := encodeParts(b, &m)
 	if err != nil {

@@ -15,6 +15,8 @@ const (
 	AttrHTTPRoute     = "http.route"
 	AttrHTTPStatus    = "http.response.status_code"
 	AttrHTTPResend    = "http.request.resend_count"
+	AttrRequestSize   = "http.request.body.size"  // By
+	AttrResponseSize  = "http.response.body.size" // By
 	AttrURLTemplate   = "url.template"
 	AttrURLPath       = "url.path"
 	AttrServerAddress = "server.address"

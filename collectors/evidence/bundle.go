@@ -23,6 +23,15 @@ type Bundle struct {
 	Postgres    []Postgres
 	Loads       []LoadRun
 	Events      []Event
+	// Prices of what containers reserve; nil: none was configured.
+	Prices *Prices
+}
+
+// Prices of what containers reserve, in one currency.
+type Prices struct {
+	Currency string  `json:"currency" yaml:"currency"`   // EUR
+	CoreHour float64 `json:"core_hour" yaml:"core_hour"` // a core for an hour; 0: not known
+	GiBHour  float64 `json:"gib_hour" yaml:"gib_hour"`   // a GiB of memory for an hour; 0: not known
 }
 
 // BaselineRun is how a run did that is taken to be healthy: what is needed of
@@ -97,6 +106,7 @@ func (p *Postgres) sort() {
 	slices.SortStableFunc(p.Unindexed, func(x, y PGForeignKey) int { return cmp.Or(cmp.Compare(x.Table, y.Table), cmp.Compare(x.Name, y.Name)) })
 	slices.SortStableFunc(p.Sequences, func(x, y PGSequence) int { return cmp.Compare(x.Name, y.Name) })
 	slices.SortStableFunc(p.Replicas, func(x, y PGReplica) int { return cmp.Compare(x.Name, y.Name) })
+	slices.SortStableFunc(p.Partitions, func(x, y PGPartition) int { return cmp.Compare(x.Name, y.Name) })
 	slices.SortStableFunc(p.Advice, func(x, y IndexAdvice) int {
 		return cmp.Or(cmp.Compare(x.QueryID, y.QueryID), cmp.Compare(x.DDL, y.DDL))
 	})

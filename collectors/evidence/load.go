@@ -2,16 +2,17 @@ package evidence
 
 // LoadRun is what the load tool says of the run.
 type LoadRun struct {
-	Tool     string      `json:"tool"`              // k6, jmeter, locust, gatling, or the command's base name
-	Command  string      `json:"command,omitempty"` // without arguments that look like secrets
-	ExitCode int         `json:"exit_code"`
-	Start    int64       `json:"start_ms"`
-	End      int64       `json:"end_ms"`
-	Stages   []Stage     `json:"stages,omitempty"`
-	Requests []LoadStat  `json:"requests,omitempty"` // client-side latency, "" Name for all
-	Checks   []Threshold `json:"thresholds,omitempty"`
-	Dropped  float64     `json:"dropped_iterations,omitempty"` // the generator could not keep up
-	Notes    []string    `json:"notes,omitempty"`
+	Tool     string       `json:"tool"`              // k6, jmeter, locust, gatling, csv, or the command's base name
+	Command  string       `json:"command,omitempty"` // without arguments that look like secrets
+	ExitCode int          `json:"exit_code"`
+	Start    int64        `json:"start_ms"`
+	End      int64        `json:"end_ms"`
+	Stages   []Stage      `json:"stages,omitempty"`
+	Requests []LoadStat   `json:"requests,omitempty"` // client-side latency, "" Name for all
+	Modules  []LoadModule `json:"modules,omitempty"`  // parts of the load that the tool tells apart, by start
+	Checks   []Threshold  `json:"thresholds,omitempty"`
+	Dropped  float64      `json:"dropped_iterations,omitempty"` // the generator could not keep up
+	Notes    []string     `json:"notes,omitempty"`
 }
 
 // Stage of a load profile.
@@ -20,6 +21,15 @@ type Stage struct {
 	Start  int64   `json:"start_ms"`
 	End    int64   `json:"end_ms"`
 	Target float64 `json:"target"` // requests or users, as the tool says
+}
+
+// LoadModule is a part of the load that the tool tells apart and that may run
+// after or beside others: a scenario of k6 or Gatling, a thread group of JMeter.
+type LoadModule struct {
+	Name     string     `json:"name"`
+	Start    int64      `json:"start_ms,omitempty"` // 0: the tool does not say when
+	End      int64      `json:"end_ms,omitempty"`
+	Requests []LoadStat `json:"requests,omitempty"` // as of the run; none where the tool does not tell them by module
 }
 
 // LoadStat is a client-side latency summary, in s.

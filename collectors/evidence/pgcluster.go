@@ -52,3 +52,11 @@ type PGReplica struct {
 	ReplayLag  float64 `json:"replay_lag_s"`
 	ReplayLeft float64 `json:"replay_bytes"`
 }
+
+// PGPartition is a partitioned table.
+type PGPartition struct {
+	Name     string   `json:"name"`
+	Method   string   `json:"method"`             // range, list, hash
+	Columns  []string `json:"columns"`            // of the partition key, first level; expressions as text
+	Unpruned []string `json:"unpruned,omitempty"` // query ids of statements that have conditions and compare none of these columns
+}

@@ -18,11 +18,12 @@ type Postgres struct {
 	Cluster    *PGCluster     `json:"cluster,omitempty"`
 	Holders    []PGHolder     `json:"holders,omitempty"`
 	Unindexed  []PGForeignKey `json:"unindexed_foreign_keys,omitempty"`
-	Sequences  []PGSequence   `json:"sequences,omitempty"` // those more than half used up
-	Replicas   []PGReplica    `json:"replicas,omitempty"`  // at the later snapshot
-	Ticks      int            `json:"ticks,omitempty"`     // samples of pg_stat_activity taken in the window
-	Refused    int            `json:"refused,omitempty"`   // samples that failed because the server had too many connections
-	Tick       float64        `json:"tick_s,omitempty"`    // s between them
+	Sequences  []PGSequence   `json:"sequences,omitempty"`  // those more than half used up
+	Replicas   []PGReplica    `json:"replicas,omitempty"`   // at the later snapshot
+	Partitions []PGPartition  `json:"partitions,omitempty"` // the partitioned tables that statements read
+	Ticks      int            `json:"ticks,omitempty"`      // samples of pg_stat_activity taken in the window
+	Refused    int            `json:"refused,omitempty"`    // samples that failed because the server had too many connections
+	Tick       float64        `json:"tick_s,omitempty"`     // s between them
 }
 
 // PGServer is what does not change during a run.
@@ -60,7 +61,9 @@ type Statement struct {
 	WALBytes   float64  `json:"wal_bytes,omitempty"`
 	WALFPI     float64  `json:"wal_fpi,omitempty"`
 	JIT        float64  `json:"jit_s,omitempty"`
-	Flags      []string `json:"flags,omitempty"` // "entry created in the window", ...
+	Planned    float64  `json:"parallel_planned,omitempty"`  // parallel workers that plans asked for; extension 1.12+
+	Launched   float64  `json:"parallel_launched,omitempty"` // and that the server had to give
+	Flags      []string `json:"flags,omitempty"`             // "entry created in the window", ...
 }
 
 // Blocks touched a call, hit or read.
@@ -109,14 +112,17 @@ type PGTable struct {
 	ModSinceAnlz float64 `json:"n_mod_since_analyze"`
 	VacuumAt     float64 `json:"autovacuum_trigger,omitempty"` // dead tuples at which autovacuum acts
 	XIDAge       float64 `json:"xid_age,omitempty"`            // transactions since it was frozen
+	FillFactor   float64 `json:"fillfactor,omitempty"`         // %, 0 where it was not read
+	Root         string  `json:"root,omitempty"`               // the partitioned table that it is a leaf of
 }
 
 // PGIndex is pg_stat_user_indexes over the window, and what the index is.
 type PGIndex struct {
 	Table      string   `json:"table"`
 	Name       string   `json:"name"`
-	Columns    []string `json:"columns"` // expressions as text
-	Method     string   `json:"method"`  // btree, ...
+	Columns    []string `json:"columns"`           // expressions as text
+	Follows    []string `json:"follows,omitempty"` // every column of the table whose change it has to follow: keys, included ones, those of expressions and predicate; sorted
+	Method     string   `json:"method"`            // btree, ...
 	Unique     bool     `json:"unique,omitempty"`
 	Primary    bool     `json:"primary,omitempty"`
 	Valid      bool     `json:"valid"`
@@ -158,6 +164,9 @@ type BlockEdge struct {
 	Samples      int     `json:"samples"`
 	MaxWait      float64 `json:"max_wait_s"`
 	MaxBlockerTx float64 `json:"max_blocker_tx_s"`
+	// MaxBlockerIdle is for how long the blocker had been idle in its
+	// transaction, s; 0 where it was not, or where nobody looked.
+	MaxBlockerIdle float64 `json:"max_blocker_idle_s,omitempty"`
 }
 
 // IndexAdvice is an index that a statement lacks, and whether the server's own

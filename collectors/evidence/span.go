@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // TraceID is a W3C trace id; a shorter one is padded with zeros on the left.
@@ -35,11 +34,30 @@ func parseID(to []byte, s string) error {
 	if len(s) > 2*len(to) {
 		return fmt.Errorf("id %.40q is longer than %d hex digits", s, 2*len(to))
 	}
-	padded := strings.Repeat("0", 2*len(to)-len(s)) + s
-	if _, err := hex.Decode(to, []byte(padded)); err != nil {
-		return fmt.Errorf("id %.40q is not hexadecimal", s)
+	clear(to)
+	at := 2*len(to) - len(s) // of the next digit
+	for i := range len(s) {
+		digit := hexDigit(s[i])
+		if digit > 0xf {
+			return fmt.Errorf("id %.40q is not hexadecimal", s)
+		}
+		to[at/2] = to[at/2]<<4 | digit
+		at++
 	}
 	return nil
+}
+
+// hexDigit is 0xff for what is none.
+func hexDigit(c byte) byte {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0'
+	case c >= 'a' && c <= 'f':
+		return c - 'a' + 10
+	case c >= 'A' && c <= 'F':
+		return c - 'A' + 10
+	}
+	return 0xff
 }
 
 // SpanKind is OpenTelemetry's, in its numbers.
@@ -54,9 +72,8 @@ const (
 	KindConsumer
 )
 
-// Span is one timed piece of work. Strings are shared between spans; Attrs
-// keeps only what analyzers read, under current semantic-convention names
-// (attributes.go), sorted by key.
+// Span is one timed piece of work. Strings and lists of attributes are shared
+// between spans, so that a live one takes less than 200 bytes, all told.
 type Span struct {
 	Trace    TraceID
 	ID       SpanID
@@ -69,24 +86,14 @@ type Span struct {
 	Service  string
 	Instance string // service.instance.id, pod or host
 	Name     string
-	Attrs    []Attr
+	Attrs    Attrs
 }
-
-// Attr is one kept attribute.
-type Attr struct{ Key, Value string }
 
 // Duration in ns.
 func (s *Span) Duration() int64 { return s.End - s.Start }
 
 // Attr gives the value under a current name (attributes.go), or "".
-func (s *Span) Attr(key string) string {
-	for i := range s.Attrs {
-		if s.Attrs[i].Key == key {
-			return s.Attrs[i].Value
-		}
-	}
-	return ""
-}
+func (s *Span) Attr(key string) string { return s.Attrs.Get(key) }
 
 // CompareSpans is the order of spans in a bundle: trace, start, end
 // (longest first, so that a parent precedes a child that starts with it), id.

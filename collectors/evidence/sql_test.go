@@ -116,6 +116,24 @@ func TestSQLTables(t *testing.T) {
 	}
 }
 
+func TestSQLAssigned(t *testing.T) {
+	for text, want := range map[string]string{
+		"update thing set a = ?, b = b + ? where c = ?":                                                        "a b",
+		"UPDATE thing t SET (a, \"Bc\") = (SELECT x, y FROM other WHERE z = 1), d = 4":                         "Bc a d",
+		"update thing set a = coalesce(f(?, ?), g), b = ? from other o where o.set_at > ?":                     "a b",
+		"insert into thing (a, b) values (?, ?) on conflict (a) do update set b = excluded.b, n = thing.n + ?": "b n",
+		"with x as (update thing set a = ? returning id) select * from x":                                      "a",
+		"set local work_mem = '4MB'":        "",
+		"select a, b from thing for update": "",
+		"delete from thing where a = ?":     "",
+		"update thing set":                  "",
+	} {
+		if got := strings.Join(SQLAssigned(text), " "); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestLiterals(t *testing.T) {
 	got := ReadSQL("select a from t where a = 5 and b = 'x' and c = $1 and d is null").Literals
 	if want := []string{"5", "'x'"}; !slices.Equal(got, want) {

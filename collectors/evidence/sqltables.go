@@ -146,3 +146,51 @@ func (f *tableFinder) cteName(i int) string {
 	}
 	return strings.Trim(f.at(i).text, `"`)
 }
+
+// SQLAssigned lists the columns that an UPDATE, or the UPDATE of an ON
+// CONFLICT, sets: sorted, each once.
+func SQLAssigned(text string) []string {
+	f := tableFinder{tokens: lexSQL(text)}
+	var out []string
+	depth, inSet := 0, false
+	for i, t := range f.tokens {
+		switch {
+		case isMark(t, "("):
+			depth++
+		case isMark(t, ")"):
+			depth--
+		case isWord(t, "set"):
+			depth, inSet = 0, f.updates(i)
+		case depth == 0 && isWord(t, "where", "from", "returning"):
+			inSet = false
+		}
+		if inSet && depth == 0 && (isWord(t, "set") || isMark(t, ",")) {
+			out = append(out, f.targets(i+1)...)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// updates reports whether SET at i belongs to an UPDATE, and is no setting of
+// the session.
+func (f *tableFinder) updates(i int) bool {
+	return slices.ContainsFunc(f.tokens[:i], func(t sqlToken) bool { return isWord(t, "update") })
+}
+
+// targets are the columns assigned at i: one, or a list in parentheses.
+func (f *tableFinder) targets(i int) (out []string) {
+	if !isMark(f.at(i), "(") {
+		if name, _ := f.name(i); name != "" {
+			return []string{name[strings.LastIndex(name, ".")+1:]}
+		}
+		return nil
+	}
+	for i++; i < len(f.tokens) && !isMark(f.at(i), ")"); i++ {
+		if name, next := f.name(i); name != "" {
+			out = append(out, name)
+			i = next - 1
+		}
+	}
+	return out
+}

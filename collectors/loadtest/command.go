@@ -21,6 +21,8 @@ type Command struct {
 	tool   string
 	args   []string // as started
 	result string   // path of the tool's result file; "": none
+	stream string   // path of a log of single requests besides; "": none
+	roots  []string // folders in which the tool makes one for its results
 	notes  []string
 	cmd    *exec.Cmd
 	run    evidence.LoadRun
@@ -40,6 +42,8 @@ func NewCommand(args []string, dir string) (*Command, error) {
 		c.prepareJMeter(dir)
 	case "locust":
 		c.prepareLocust(dir, os.Getenv("LOCUST_CSV"))
+	default:
+		c.prepareGatling(os.Getenv("GATLING_HOME"))
 	}
 	return c, nil
 }
@@ -62,6 +66,7 @@ func (c *Command) prepareK6(dir, fromEnv string) {
 	if at < 1 {
 		return // another verb
 	}
+	c.stream = k6Stream(c.args, os.Getenv("K6_OUT"))
 	if slices.Contains(c.args, "--no-summary") {
 		c.notes = append(c.notes, "k6 runs with --no-summary: it gives no latencies of its own")
 		return
@@ -175,17 +180,27 @@ func (c *Command) Collect(context.Context, evidence.Window) (*evidence.Bundle, e
 		gaps = append(gaps, evidence.Gap{Source: sourceName, Kinds: []evidence.Kind{evidence.LoadRequestStats},
 			Reason: err.Error(), Remedy: "give the tool's result file with --load"})
 	case read != nil:
-		run.Requests, run.Checks, run.Dropped = read.Requests, read.Checks, read.Dropped
+		run.Requests, run.Modules, run.Checks, run.Dropped = read.Requests, read.Modules, read.Checks, read.Dropped
 		run.Notes = append(run.Notes, read.Notes...)
+	}
+	if gap := c.addStream(&run); gap != nil {
+		gaps = append(gaps, *gap)
 	}
 	return bundleOf(run, c.tool, gaps), nil
 }
 
 func (c *Command) readResult() (*evidence.LoadRun, error) {
-	if c.result == "" {
+	path := c.result
+	if len(c.roots) > 0 {
+		path = newestResult(c.roots, time.UnixMilli(c.run.Start))
+		if path == "" {
+			return nil, fmt.Errorf("gatling left neither %s nor %s below %s", gatlingLog, gatlingStats, strings.Join(c.roots, ", "))
+		}
+	}
+	if path == "" {
 		return nil, nil
 	}
-	run, err := readFile(c.result, c.run.Start)
+	run, err := readFile(path, c.run.Start)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%s wrote no result file", c.tool)
 	}

@@ -51,24 +51,40 @@ func parseJTLCSV(in io.Reader, delimiter rune, from int64) (evidence.LoadRun, er
 }
 
 type jtlRow struct {
-	label       string
-	at, elapsed int64
-	failed      bool
+	label, thread string
+	at, elapsed   int64 // ms
+	failed        bool
+}
+
+func (r *jtlRow) sample(stands bool) sample {
+	return sample{name: r.label, module: threadGroup(r.thread), at: r.at, elapsed: float64(r.elapsed) / 1000, failed: r.failed, stands: stands}
+}
+
+// threadGroup takes the numbers of group and thread off a thread's name, which
+// is "group 1-12", with the generator's host before it in a distributed run.
+func threadGroup(thread string) string {
+	name, numbers := thread, ""
+	if i := strings.LastIndexByte(thread, ' '); i >= 0 {
+		name, numbers = thread[:i], thread[i+1:]
+	}
+	if strings.Trim(numbers, "0123456789-") != "" {
+		return thread
+	}
+	return name
 }
 
 type jtlCSV struct {
-	samples      *samples
-	column       map[string]int
-	read         int
-	transactions counted
-	inside       int // requests that the transactions say they hold
+	samples *samples
+	column  map[string]int
+	read    int
+	inside  int // requests that the transactions say they hold
 }
 
 // run settles whether the transactions count among all requests: they do where
 // the requests that they hold are not in the log.
 func (l *jtlCSV) run() evidence.LoadRun {
 	if l.inside > l.samples.all.count {
-		l.samples.all.merge(&l.transactions)
+		l.samples.countStanding()
 	}
 	return l.samples.run("jmeter")
 }
@@ -86,12 +102,11 @@ func (l *jtlCSV) take(record []string) error {
 	}
 	l.read++
 	text, transaction := strings.CutPrefix(message, transactionMessage)
-	l.samples.add(row.label, row.at, row.elapsed, row.failed, !transaction)
+	l.samples.add(row.sample(transaction))
 	if transaction && row.at >= l.samples.from {
 		digits, _, _ := strings.Cut(text, ",")
 		n, _ := strconv.Atoi(strings.TrimSpace(digits))
 		l.inside += n
-		l.transactions.add(row.elapsed, row.failed)
 	}
 	return nil
 }
@@ -111,7 +126,7 @@ func (l *jtlCSV) row(record []string) (row jtlRow, message string, err error) {
 	if err != nil || elapsed < 0 {
 		return row, "", errors.New("elapsed is not a number of ms")
 	}
-	return jtlRow{label: field("label"), at: at, elapsed: elapsed, failed: field("success") != "true"}, field("responseMessage"), nil
+	return jtlRow{label: field("label"), thread: field("threadName"), at: at, elapsed: elapsed, failed: field("success") != "true"}, field("responseMessage"), nil
 }
 
 // isJTL tells a JTL by its first line: names, or a time in ms and a number.
@@ -236,6 +251,8 @@ func (r *jtlRow) read(attrs []xml.Attr) (err error) {
 			r.failed = a.Value != "true"
 		case "lb":
 			r.label = a.Value
+		case "tn":
+			r.thread = a.Value
 		}
 		if err != nil || r.elapsed < 0 {
 			return fmt.Errorf("attribute %s of a sample is not a number of ms", a.Name.Local)
@@ -251,5 +268,5 @@ func (x *jtlXML) end(e *jtlElement) {
 		return
 	}
 	x.read++
-	x.samples.add(e.row.label, e.row.at, e.row.elapsed, e.row.failed, e.name == "httpSample" || !e.holds)
+	x.samples.add(e.row.sample(e.name != "httpSample" && e.holds))
 }

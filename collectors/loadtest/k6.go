@@ -39,7 +39,8 @@ func parseK6(content []byte) (evidence.LoadRun, error) {
 	if err != nil {
 		return evidence.LoadRun{}, err
 	}
-	run := evidence.LoadRun{Tool: "k6", Notes: s.notes, Requests: s.requests(), Checks: s.thresholds()}
+	run := evidence.LoadRun{Tool: "k6", Notes: s.notes, Checks: s.thresholds()}
+	run.Requests, run.Modules = byScenario(s.requests())
 	run.Dropped = s.metrics["dropped_iterations"].values["count"]
 	if !s.end.IsZero() {
 		run.End = s.end.UnixMilli()
@@ -81,7 +82,7 @@ func decodeK6(content []byte) (*k6Summary, error) {
 		}
 		return s, nil
 	}
-	return nil, errors.New("no result of a load tool that culprit knows (a k6 summary, a JMeter JTL, Locust's CSV)")
+	return nil, errors.New("no result of a load tool that culprit knows (k6, JMeter, Locust, Gatling, InfluxDB lines, or a CSV with columns time and duration_ms)")
 }
 
 // k6Results is the shape of --new-machine-readable-summary.
@@ -165,6 +166,19 @@ func (s *k6Summary) requests() []evidence.LoadStat {
 	}
 	slices.SortFunc(out, func(a, b evidence.LoadStat) int { return cmp.Compare(a.Name, b.Name) })
 	return out
+}
+
+// byScenario takes out the sub-metrics that tell scenarios apart.
+func byScenario(all []evidence.LoadStat) (requests []evidence.LoadStat, modules []evidence.LoadModule) {
+	for _, r := range all {
+		if name, ok := strings.CutPrefix(r.Name, "scenario:"); ok && !strings.Contains(name, ",") {
+			r.Name = ""
+			modules = append(modules, evidence.LoadModule{Name: name, Requests: []evidence.LoadStat{r}})
+			continue
+		}
+		requests = append(requests, r)
+	}
+	return requests, modules
 }
 
 func (m k6Metric) stat(name string, failed, count k6Metric) evidence.LoadStat {

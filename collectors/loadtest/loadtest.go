@@ -9,11 +9,13 @@ package loadtest
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
@@ -32,8 +34,10 @@ func provides() []evidence.Kind {
 // File is the result file of a load tool as a source.
 type File struct{ path string }
 
-// NewFile names a result file: a k6 summary of any schema, a JTL of JMeter in CSV
-// or XML, or one of the statistics files of Locust, which finds the other.
+// NewFile names a result file: a k6 summary of any schema, or its stream of
+// points in JSON, CSV or InfluxDB's line protocol; a JTL of JMeter in CSV or XML;
+// one of the statistics files of Locust, which finds the other; Gatling's log
+// or statistics; or a plain CSV. Any of them may be gzipped.
 func NewFile(path string) *File { return &File{path: path} }
 
 // Name of the source.
@@ -76,15 +80,37 @@ func readFile(path string, from int64) (evidence.LoadRun, error) {
 		return evidence.LoadRun{}, err
 	}
 	defer f.Close()
-	in := bufio.NewReaderSize(&io.LimitedReader{R: f, N: maxLogBytes}, 64<<10)
-	if bom, _ := in.Peek(3); string(bom) == "\ufeff" {
-		in.Discard(len(bom)) // cannot fail: it was peeked
+	in, err := unpacked(f)
+	if err != nil {
+		return evidence.LoadRun{}, err
 	}
 	head, err := in.Peek(sniffed)
 	if err != nil && err != io.EOF {
 		return evidence.LoadRun{}, err
 	}
-	switch first, _, _ := strings.Cut(string(bytes.TrimLeft(head, " \t\r\n")), "\n"); {
+	return readSniffed(path, head, in, from)
+}
+
+// unpacked reads a gzip as what is in it, and skips a byte order mark.
+func unpacked(f io.Reader) (*bufio.Reader, error) {
+	in := bufio.NewReaderSize(&io.LimitedReader{R: f, N: maxLogBytes}, 64<<10)
+	if magic, _ := in.Peek(2); string(magic) == "\x1f\x8b" {
+		z, err := gzip.NewReader(in)
+		if err != nil {
+			return nil, fmt.Errorf("unpacking: %w", err)
+		}
+		in = bufio.NewReaderSize(&io.LimitedReader{R: z, N: maxLogBytes}, 64<<10)
+	}
+	if bom, _ := in.Peek(3); string(bom) == "\ufeff" {
+		in.Discard(len(bom)) // cannot fail: it was peeked
+	}
+	return in, nil
+}
+
+// readSniffed tells the tool by how its file begins.
+func readSniffed(path string, head []byte, in io.Reader, from int64) (evidence.LoadRun, error) {
+	first, _, _ := strings.Cut(string(bytes.TrimLeft(head, " \t\r\n")), "\n")
+	switch {
 	case strings.HasPrefix(first, "<?xml"), strings.HasPrefix(first, "<testResults"):
 		return parseJTLXML(in, from)
 	case strings.HasPrefix(first, "Type,Name,Request Count,"):
@@ -93,6 +119,18 @@ func readFile(path string, from int64) (evidence.LoadRun, error) {
 		return readLocustFor(path)
 	case isJTL(first):
 		return parseJTLCSV(in, delimiterOf(first), from)
+	case strings.HasPrefix(first, "metric_name,timestamp,metric_value"):
+		return parseK6CSV(in, from)
+	case strings.HasPrefix(first, `{"type":"Metric"`), strings.HasPrefix(first, `{"metric":`):
+		return parseK6JSON(in, from)
+	case strings.HasPrefix(first, "RUN\t"):
+		return parseGatlingLog(in, from)
+	case filepath.Base(path) == gatlingLog:
+		return evidence.LoadRun{}, errors.New("a log of Gatling 3.12 or later, which Gatling alone can read: give js/stats.json of its report")
+	case isPlain(first):
+		return parsePlain(in, from)
+	case isInflux(first):
+		return parseInflux(in, from)
 	}
 	return readSummary(in)
 }
@@ -111,6 +149,9 @@ func readSummary(in io.Reader) (evidence.LoadRun, error) {
 		return evidence.LoadRun{}, err
 	case len(content) > maxResultBytes:
 		return evidence.LoadRun{}, fmt.Errorf("larger than %d MiB", maxResultBytes>>20)
+	}
+	if run, err := parseGatlingStats(content); err == nil {
+		return run, nil
 	}
 	return parseK6(content)
 }

@@ -54,7 +54,7 @@ func TestJMeter(t *testing.T) {
 func TestSampleStatistics(t *testing.T) {
 	s := newSamples(0)
 	for i := range int64(100) {
-		s.add("a", 1000+i, 100-i, i < 7, true)
+		s.add(sample{name: "a", at: 1000 + i, elapsed: float64(100-i) / 1000, failed: i < 7})
 	}
 	got := s.run("x").Requests[0]
 	if want := (evidence.LoadStat{Count: 100, Failed: 7, P50: .05, P95: .095, P99: .099, Max: .1}); got != want {

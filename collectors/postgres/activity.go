@@ -156,13 +156,15 @@ func overlaps(w evidence.Window, ms int64) bool {
 	return ms+1000 > w.Start.UnixMilli() && ms < w.End.UnixMilli()
 }
 
-// connectionCount is the whole server's, of which max_connections is the limit.
+// connectionCount is the whole server's; Max is how many roles without
+// privileges may open.
 type connectionCount struct {
 	at        time.Time
 	Used, Max float64
 }
 
-const connectionsSQL = `select /* culprit */ count(*) filter (where backend_type = 'client backend' or backend_type is null)::float8, current_setting('max_connections')::float8
+const connectionsSQL = `select /* culprit */ count(*) filter (where backend_type = 'client backend' or backend_type is null)::float8, (current_setting('max_connections')::int
+ - current_setting('superuser_reserved_connections')::int - coalesce(current_setting('reserved_connections', true)::int, 0))::float8
  from pg_catalog.pg_stat_activity where datid is not null`
 
 func (p *sampler) connections(ctx context.Context, at time.Time) error {

@@ -16,6 +16,8 @@ type edge struct {
 	key       edgeKey
 	wait      float64 // s
 	blockerTx float64 // s
+	// blockerIdle is for how long it was idle in its transaction, s; else 0
+	blockerIdle float64
 }
 
 // edgeKey is what a fold keeps apart. Text is normalised before it is kept.
@@ -45,7 +47,8 @@ func blockingSQL(c *capabilities) string {
 select distinct on (w.pid, bp.pid) %[2]s, %[3]s, coalesce(left(b.query, 2000), ''), coalesce(b.state, case when bp.pid = 0 then 'prepared transaction' else '' end),
  coalesce(b.application_name, ''), coalesce(l.locktype, w.wait_event), coalesce(l.mode, ''),
  coalesce(coalesce(l.relation, (select t.relation from l t where t.pid = w.pid and t.locktype = 'tuple' limit 1))::regclass::text, ''),
- extract(epoch from clock_timestamp() - %[4]s)::float8, coalesce(extract(epoch from clock_timestamp() - b.xact_start)::float8, 0)
+ extract(epoch from clock_timestamp() - %[4]s)::float8, coalesce(extract(epoch from clock_timestamp() - b.xact_start)::float8, 0),
+ case when b.state like 'idle in transaction%%' then coalesce(extract(epoch from clock_timestamp() - b.state_change)::float8, 0) else 0 end
 from %[5]s w cross join lateral unnest(pg_blocking_pids(w.pid)) as bp(pid) left join %[5]s b on b.pid = bp.pid
 left join l on l.pid = w.pid and not l.granted
 where w.wait_event_type = 'Lock' and w.datname = current_database() order by w.pid, bp.pid limit %[6]d`,
@@ -56,7 +59,7 @@ func (p *sampler) blocking(ctx context.Context, at time.Time) error {
 	found, err := rows(ctx, p.session, func(row pgx.CollectableRow) (e edge, err error) {
 		e.at = at.UnixMilli()
 		k := &e.key
-		err = row.Scan(&k.Waiter, &k.Blocker, &k.Text, &k.State, &k.App, &k.LockType, &k.Mode, &k.Relation, &e.wait, &e.blockerTx)
+		err = row.Scan(&k.Waiter, &k.Blocker, &k.Text, &k.State, &k.App, &k.LockType, &k.Mode, &k.Relation, &e.wait, &e.blockerTx, &e.blockerIdle)
 		k.Text, _ = evidence.NormalizeSQL(k.Text)
 		return e, err
 	}, blockingSQL(p.caps))
@@ -86,7 +89,7 @@ func (h *history) blockEdges(w evidence.Window) []evidence.BlockEdge {
 		}
 		b := &out[i]
 		b.Samples++
-		b.MaxWait, b.MaxBlockerTx = max(b.MaxWait, e.wait), max(b.MaxBlockerTx, e.blockerTx)
+		b.MaxWait, b.MaxBlockerTx, b.MaxBlockerIdle = max(b.MaxWait, e.wait), max(b.MaxBlockerTx, e.blockerTx), max(b.MaxBlockerIdle, e.blockerIdle)
 	}
 	return out
 }

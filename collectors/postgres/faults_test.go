@@ -15,9 +15,10 @@ import (
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
-func TestRestartWhileSampling(t *testing.T) {
-	t.Parallel()
-	s := startServer(t)
+func TestRestartWhileSampling(t *testing.T) { onEach(t, testRestartWhileSampling) }
+
+func testRestartWhileSampling(t *testing.T, r release) {
+	s := startRelease(t, r)
 	s.shop()
 	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() {
 		s.lookUp(40)
@@ -42,9 +43,10 @@ func TestRestartWhileSampling(t *testing.T) {
 	}
 }
 
-func TestCrashWhileSampling(t *testing.T) {
-	t.Parallel()
-	s := startServer(t)
+func TestCrashWhileSampling(t *testing.T) { onEach(t, testCrashWhileSampling) }
+
+func testCrashWhileSampling(t *testing.T, r release) {
+	s := startRelease(t, r)
 	s.shop()
 	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() {
 		s.lookUp(40)
@@ -63,9 +65,10 @@ func TestCrashWhileSampling(t *testing.T) {
 	}
 }
 
-func TestGoneForGood(t *testing.T) {
-	t.Parallel()
-	s := startServer(t)
+func TestGoneForGood(t *testing.T) { onEach(t, testGoneForGood) }
+
+func testGoneForGood(t *testing.T, r release) {
+	s := startRelease(t, r)
 	s.shop()
 	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop"), Timeout: time.Second}), func() {
 		s.lookUp(100)
@@ -77,9 +80,10 @@ func TestGoneForGood(t *testing.T) {
 	}
 }
 
-func TestResetDuringRun(t *testing.T) {
-	t.Parallel()
-	s := startServer(t)
+func TestResetDuringRun(t *testing.T) { onEach(t, testResetDuringRun) }
+
+func testResetDuringRun(t *testing.T, r release) {
+	s := startRelease(t, r)
 	conn := s.shop()
 	s.lookUp(50)
 	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() {
@@ -98,9 +102,10 @@ func TestResetDuringRun(t *testing.T) {
 	}
 }
 
-func TestEvictions(t *testing.T) {
-	t.Parallel()
-	s := startServer(t, "pg_stat_statements.max = 100")
+func TestEvictions(t *testing.T) { onEach(t, testEvictions) }
+
+func testEvictions(t *testing.T, r release) {
+	s := startRelease(t, r, "pg_stat_statements.max = 100")
 	conn := s.shop()
 	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() {
 		for i := range 300 {
@@ -113,9 +118,10 @@ func TestEvictions(t *testing.T) {
 // TestTooManyClients takes the sampler's connections away and lets it have none
 // for a while, by the limit of its role: the same SQLSTATE, 53300, as for the
 // server's limit, without a race for the last slot.
-func TestTooManyClients(t *testing.T) {
-	t.Parallel()
-	s := startServer(t)
+func TestTooManyClients(t *testing.T) { onEach(t, testTooManyClients) }
+
+func testTooManyClients(t *testing.T, r release) {
+	s := startRelease(t, r)
 	s.shop()
 	boss := s.connect("postgres", "postgres")
 	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() {
@@ -133,9 +139,10 @@ func TestTooManyClients(t *testing.T) {
 }
 
 // TestHungNetwork stops the bytes, not the connections.
-func TestHungNetwork(t *testing.T) {
-	t.Parallel()
-	s := startServer(t)
+func TestHungNetwork(t *testing.T) { onEach(t, testHungNetwork) }
+
+func testHungNetwork(t *testing.T, r release) {
+	s := startRelease(t, r)
 	s.shop()
 	p := startProxy(t, s)
 	c := newCollector(t, Config{DSN: fmt.Sprintf("postgres://reader@%s/shop?sslmode=disable", p.address), Timeout: time.Second})
@@ -188,9 +195,10 @@ func (p *proxy) copy(to, from net.Conn) {
 	}
 }
 
-func TestLockQueue(t *testing.T) {
-	t.Parallel()
-	s := startServer(t)
+func TestLockQueue(t *testing.T) { onEach(t, testLockQueue) }
+
+func testLockQueue(t *testing.T, r release) {
+	s := startRelease(t, r)
 	s.shop()
 	ctx := context.Background()
 	holder, ddl, reader := s.connect("postgres", "shop"), s.connect("postgres", "shop"), s.connect("postgres", "shop")
@@ -217,7 +225,7 @@ func TestLockQueue(t *testing.T) {
 		if strings.Contains(e.BlockerText, "4242") {
 			t.Errorf("a literal was kept: %+v", e)
 		}
-		root = root || e.BlockerState == "idle in transaction" && e.BlockerApp == "holder" && e.Mode == "AccessExclusiveLock" && e.MaxBlockerTx > 1
+		root = root || e.BlockerState == "idle in transaction" && e.BlockerApp == "holder" && e.Mode == "AccessExclusiveLock" && e.MaxBlockerTx > 1 && e.MaxBlockerIdle > 1
 		queued = queued || e.BlockerState == "active" && strings.HasPrefix(e.BlockerText, "alter table") && e.Mode == "AccessShareLock"
 	}
 	if !root || !queued {
@@ -234,9 +242,10 @@ func TestLockQueue(t *testing.T) {
 	}
 }
 
-func TestHotRow(t *testing.T) {
-	t.Parallel()
-	s := startServer(t)
+func TestHotRow(t *testing.T) { onEach(t, testHotRow) }
+
+func testHotRow(t *testing.T, r release) {
+	s := startRelease(t, r)
 	s.shop()
 	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() {
 		var wg sync.WaitGroup

@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -17,7 +19,7 @@ func TestPgBouncerQueue(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	s.shop()
-	port := startBouncer(t, s, "default_pool_size = 2", "stats_users = reader", "admin_users = postgres")
+	port := startBouncer(t, s, "default_pool_size = 2", "stats_users = reader", "admin_users = postgres", "verbose = 2")
 	b, err := NewPgBouncer(Config{DSN: fmt.Sprintf("postgres://reader@127.0.0.1:%d/pgbouncer?sslmode=disable", port)})
 	if err != nil {
 		t.Fatal(err)
@@ -48,6 +50,7 @@ func TestPgBouncerQueue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	holdConsole(t, s)
 	most := map[evidence.Kind]float64{}
 	for _, x := range bundle.Series {
 		for _, v := range x.Values {
@@ -59,6 +62,29 @@ func TestPgBouncerQueue(t *testing.T) {
 	}
 	if most[evidence.PoolMax] != 2 || most[evidence.PoolUsed] != 2 || most[evidence.PoolPending] < 4 || most[evidence.PoolWaitTime] < 1 || most[evidence.PoolAcquires] < 10 {
 		t.Errorf("pools %v of %+v", most, bundle.Series)
+	}
+}
+
+// holdConsole reads the pooler's own log of what its console was asked: nothing
+// but to show.
+func holdConsole(t *testing.T, s *server) {
+	t.Helper()
+	log, err := os.ReadFile(s.bouncerLog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := map[string]int{}
+	for _, m := range regexp.MustCompile(`got admin query: (.*)`).FindAllStringSubmatch(string(log), -1) {
+		asked[strings.TrimSpace(m[1])]++
+	}
+	shows := []string{"SHOW POOLS", "SHOW DATABASES", "SHOW STATS"}
+	for _, show := range shows {
+		if asked[show] == 0 {
+			t.Errorf("no %s in the pooler's log, so this proves nothing: %v", show, asked)
+		}
+	}
+	if len(asked) != len(shows) {
+		t.Errorf("the console was asked %v", asked)
 	}
 }
 

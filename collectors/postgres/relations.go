@@ -78,6 +78,8 @@ type tableShape struct {
 	Bytes     float64
 	VacuumAt  float64 // dead tuples at which autovacuum acts, by the table's own settings
 	XIDAge    float64
+	Fill      float64 // fillfactor, %
+	Root      string  // the partitioned table that it is a leaf of, "" where it is none
 }
 
 // sizeSQL asks for a relation's size: exactly, which waits for a lock behind
@@ -92,9 +94,15 @@ func sizeSQL(exact bool) string {
 func readTableShapes(ctx context.Context, s *session, oids []uint32, exact bool) ([]tableShape, error) {
 	return rows(ctx, s, pgx.RowToStructByPos[tableShape],
 		`select /* culprit */ c.oid, c.reltuples::float8, `+sizeSQL(exact)+`,
- `+vacuumOption("threshold")+` + `+vacuumOption("scale_factor")+` * greatest(c.reltuples, 0), age(c.relfrozenxid)::float8
+ `+vacuumOption("threshold")+` + `+vacuumOption("scale_factor")+` * greatest(c.reltuples, 0), age(c.relfrozenxid)::float8,
+ coalesce((select option_value::float8 from pg_options_to_table(c.reloptions) where option_name = 'fillfactor'), 100),
+ case when c.relispartition and c.relkind = 'r' then coalesce((select `+rootName+`), '') else '' end
 from pg_catalog.pg_class c where c.oid = any($1::oid[])`, oids)
 }
+
+// rootName is the name of the partitioned table at the top of relation c.
+const rootName = `case when n.nspname = 'public' then '' else n.nspname || '.' end || r.relname
+  from pg_catalog.pg_class r join pg_catalog.pg_namespace n on n.oid = r.relnamespace where r.oid = pg_partition_root(c.oid)`
 
 // vacuumOption is the table's own setting, or the server's.
 func vacuumOption(name string) string {
@@ -105,7 +113,7 @@ func vacuumOption(name string) string {
 // indexShape is what an index is, apart from its counters.
 type indexShape struct {
 	OID                                         uint32
-	Columns                                     []string
+	Columns, Follows                            []string
 	Method                                      string
 	Unique, Primary, Valid, Constraint, Partial bool
 	Monotonic                                   bool
@@ -118,6 +126,9 @@ type indexShape struct {
 const indexShapeSQL = `select /* culprit */ c.oid,
  array(select coalesce(k.attname::text, pg_get_indexdef(i.indexrelid, n::int, true)) from generate_series(1, i.indnkeyatts) n
   left join pg_catalog.pg_attribute k on k.attrelid = i.indrelid and k.attnum = i.indkey[n-1] and k.attnum > 0 order by n),
+ array(select a.attname::text from pg_catalog.pg_attribute a where a.attrelid = i.indrelid and a.attnum > 0
+  and (a.attnum = any(i.indkey) or exists(select from pg_catalog.pg_depend x where x.classid = 'pg_catalog.pg_class'::regclass and x.objid = i.indexrelid
+   and x.refclassid = 'pg_catalog.pg_class'::regclass and x.refobjid = i.indrelid and x.refobjsubid = a.attnum)) order by 1),
  am.amname::text, i.indisunique, i.indisprimary, i.indisvalid,
  exists(select from pg_catalog.pg_constraint x where x.conindid = i.indexrelid), i.indpred is not null,
  am.amname = 'btree' and coalesce(a.attidentity <> ''

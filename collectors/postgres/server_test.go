@@ -3,7 +3,6 @@ package postgres
 import (
 	"bytes"
 	"context"
-	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -12,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,41 +20,12 @@ import (
 
 // server is a real PostgreSQL of a test's own, on a free loopback port.
 type server struct {
-	t    *testing.T
-	bin  string
+	t *testing.T
+	release
 	data string
 	port int
 	cred *syscall.Credential
 	cmd  *exec.Cmd
-	env  []string
-}
-
-const debianBin = "/usr/lib/postgresql/15/bin"
-
-// startServer starts PostgreSQL 15 with extra lines of configuration. It skips
-// where there is none, and fails on CI.
-func startServer(t *testing.T, lines ...string) *server {
-	t.Helper()
-	return startServerAt(t, debianBin, nil, lines...)
-}
-
-func startServerAt(t *testing.T, bin string, env []string, lines ...string) *server {
-	t.Helper()
-	if _, err := os.Stat(filepath.Join(bin, "initdb")); err != nil {
-		missing(t, "no PostgreSQL in "+bin+": apt-get install postgresql-15 postgresql-15-hypopg")
-	}
-	s := &server{t: t, bin: bin, data: filepath.Join(t.TempDir(), "data"), env: append(os.Environ(), env...)}
-	s.owner()
-	if bin == debianBin {
-		s.copyFrom(prepared(t))
-	} else {
-		s.init()
-	}
-	s.port = freePort(t)
-	s.configure(lines)
-	s.start()
-	t.Cleanup(s.stop)
-	return s
 }
 
 func (s *server) init() {
@@ -71,63 +40,6 @@ func (s *server) copyFrom(data string) {
 	if out, err := exec.Command("cp", "-a", "--", data, s.data).CombinedOutput(); err != nil {
 		s.t.Fatalf("copy the prepared server: %v %s", err, out)
 	}
-}
-
-// template is a data directory with the shop in it, made by the first test
-// that needs a server.
-type template struct {
-	sync.Mutex
-	dir string // made by TestMain, removed at the end
-	ok  bool
-}
-
-var prepare template
-
-// TestMain lets more tests run at once than there are cores: they wait much
-// more than they work.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if err := flag.Set("test.parallel", "6"); err != nil {
-		panic(err)
-	}
-	dir, err := os.MkdirTemp("", "culprit-postgres-")
-	if err != nil {
-		panic(err)
-	}
-	prepare.dir = dir
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
-}
-
-// prepared is the template's data directory.
-func prepared(t *testing.T) string {
-	t.Helper()
-	prepare.Lock()
-	defer prepare.Unlock()
-	if !prepare.ok {
-		prepare.make(t)
-		prepare.ok = true
-	}
-	return filepath.Join(prepare.dir, "data")
-}
-
-func (p *template) make(t *testing.T) {
-	t.Helper()
-	s := &server{t: t, bin: debianBin, data: filepath.Join(p.dir, "data"), env: os.Environ()}
-	s.owner()
-	s.init()
-	s.port = freePort(t)
-	plain, err := os.ReadFile(filepath.Join(s.data, "postgresql.conf"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.configure(nil)
-	s.start()
-	s.fill()
-	s.stop()
-	s.write("postgresql.conf", string(plain)) // every test appends its own
-	_ = os.Remove(s.logPath())
 }
 
 func missing(t *testing.T, what string) {
@@ -164,7 +76,7 @@ func (s *server) owner() {
 
 func (s *server) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(s.bin, name), args...)
-	cmd.Dir, cmd.Env = "/", s.env
+	cmd.Dir, cmd.Env = "/", append(os.Environ(), s.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.cred}
 	return cmd
 }
@@ -307,12 +219,13 @@ func (s *server) fill() {
 		database   string
 		statements []string
 	}{
-		{"postgres", []string{"create role watcher login", "grant pg_monitor to watcher", "create role bare login", "create role reader login", "grant pg_monitor, pg_read_all_data to reader", "create database shop_to_be"}},
-		{"shop_to_be", []string{"create extension pg_stat_statements", "create extension hypopg",
+		{"postgres", []string{"create role watcher login", "grant pg_monitor to watcher", "create role bare login", "create role app login", "create role reader login", "grant pg_monitor, pg_read_all_data to reader", "create database shop_to_be"}},
+		{"shop_to_be", []string{"create extension pg_stat_statements", "do $$ begin if exists(select from pg_available_extensions where name = 'hypopg') then create extension hypopg; end if; end $$",
 			`create table purchase (id bigserial primary key, buyer bigint not null, made timestamptz not null default now(), state text not null, note text not null)`,
 			`insert into purchase (buyer, state, note) select (i * 7919) % 20000, case when i % 100 = 0 then 'open' else 'done' end, repeat('x', 60) from generate_series(1, 120000) i`,
 			`create index purchase_made on purchase (made)`, `create index purchase_state on purchase (state)`,
 			`create table counter (id int primary key, n bigint not null)`, `insert into counter select i, 0 from generate_series(1, 10) i`,
+			`grant all on all tables in schema public to app`, `grant all on schema public to app`, `alter default privileges in schema public grant all on tables to app`, `alter default privileges in schema public grant all on sequences to app`,
 			`vacuum analyze`}},
 	} {
 		conn, err := pgx.Connect(context.Background(), s.dsn("postgres", step.database))
@@ -341,14 +254,18 @@ func (s *server) crash() {
 	s.cmd = nil
 }
 
-// standby is a second server that follows this one.
+// standby is a second server that follows this one, from a copy of its data
+// taken while it is stopped: pg_basebackup does not come with every release.
 func (s *server) standby() *server {
 	s.t.Helper()
 	o := *s
 	o.data, o.port, o.cmd = filepath.Join(s.t.TempDir(), "standby"), freePort(s.t), nil
 	o.owner()
-	s.run("pg_basebackup", "-D", o.data, "-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-U", "postgres", "-R", "--checkpoint=fast", "--no-sync")
-	o.configure(nil)
+	s.stop()
+	o.copyFrom(s.data)
+	s.start()
+	o.write("standby.signal", "")
+	o.configure([]string{fmt.Sprintf("primary_conninfo = 'host=127.0.0.1 port=%d user=postgres'", s.port)})
 	o.start()
 	s.t.Cleanup(o.stop)
 	return &o

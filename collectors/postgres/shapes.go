@@ -25,6 +25,7 @@ func (a *account) addShapes(ctx context.Context, s *session, c *capabilities) {
 	for _, shape := range tables {
 		t := &a.pg.Tables[a.tables[shape.OID]]
 		t.RelTuples, t.Bytes, t.VacuumAt, t.XIDAge = max(shape.RelTuples, 0), shape.Bytes, shape.VacuumAt, shape.XIDAge
+		t.FillFactor, t.Root = shape.Fill, shape.Root
 	}
 	indexes, exactI, err := orInexact(func(exact bool) ([]indexShape, error) {
 		return readIndexShapes(ctx, s, slices.Sorted(maps.Keys(a.indexes)), exact)
@@ -33,6 +34,7 @@ func (a *account) addShapes(ctx context.Context, s *session, c *capabilities) {
 	for _, shape := range indexes {
 		i := &a.pg.Indexes[a.indexes[shape.OID]]
 		i.Columns, i.Method, i.Unique, i.Primary, i.Valid = shape.Columns, shape.Method, shape.Unique, shape.Primary, shape.Valid
+		i.Follows = shape.Follows
 		i.Constraint, i.Partial, i.Monotonic, i.Bytes = shape.Constraint, shape.Partial, shape.Monotonic, shape.Bytes
 	}
 	redundant, err := readCovered(ctx, s, slices.Sorted(maps.Keys(a.indexes)))
@@ -55,6 +57,9 @@ func (a *account) addHousekeeping(ctx context.Context, s *session, c *capabiliti
 	a.shapesFailed(s, c, evidence.PGTables, "look for sequences that run out", err)
 	a.pg.Replicas, err = readReplicas(ctx, s)
 	a.shapesFailed(s, c, evidence.PGDatabase, "read the standbys' lag", err)
+	a.pg.Partitions, err = readPartitioned(ctx, s)
+	a.shapesFailed(s, c, evidence.PGTables, "look for partitioned tables", err)
+	a.addUnpruned()
 }
 
 func (a *account) shapesFailed(s *session, c *capabilities, kind evidence.Kind, doing string, err error) {
@@ -69,7 +74,7 @@ var settingsKept = []string{
 	"autovacuum", "autovacuum_vacuum_scale_factor", "autovacuum_vacuum_threshold", "block_size", "checkpoint_timeout", "commit_delay", "compute_query_id",
 	"deadlock_timeout", "default_transaction_isolation", "effective_cache_size", "effective_io_concurrency", "fsync", "full_page_writes", "hash_mem_multiplier",
 	"idle_in_transaction_session_timeout", "jit", "jit_above_cost", "lock_timeout", "log_lock_waits", "maintenance_work_mem", "max_connections", "max_locks_per_transaction",
-	"max_parallel_workers", "max_parallel_workers_per_gather", "max_wal_size", "pg_stat_statements.max", "pg_stat_statements.track", "pg_stat_statements.track_planning",
+	"max_parallel_workers", "max_parallel_workers_per_gather", "max_wal_size", "max_worker_processes", "pg_stat_statements.max", "pg_stat_statements.track", "pg_stat_statements.track_planning",
 	"plan_cache_mode", "random_page_cost", "reserved_connections", "seq_page_cost", "shared_buffers", "statement_timeout", "superuser_reserved_connections",
 	"synchronous_commit", "synchronous_standby_names", "track_activity_query_size", "track_io_timing", "track_wal_io_timing", "wal_buffers", "wal_level", "wal_sync_method", "work_mem",
 }

@@ -53,6 +53,8 @@ var statementFields = []field[evidence.Statement]{
 	timer(func(s *evidence.Statement) *float64 { return &s.JIT }, "jit_inlining_time"),
 	timer(func(s *evidence.Statement) *float64 { return &s.JIT }, "jit_optimization_time"),
 	timer(func(s *evidence.Statement) *float64 { return &s.JIT }, "jit_emission_time"),
+	count(func(s *evidence.Statement) *float64 { return &s.Planned }, "parallel_workers_to_launch"),
+	count(func(s *evidence.Statement) *float64 { return &s.Launched }, "parallel_workers_launched"),
 }
 
 // readStatements reads the entries of the connected database without their

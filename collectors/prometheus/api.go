@@ -9,13 +9,20 @@ import (
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
+// nameList is the names that a server has, with what it had to say beside them.
+type nameList struct {
+	names    []string
+	warnings []string
+}
+
 // metricNames lists the names with samples in the window. Some servers refuse
 // the bounds of time; then all names are asked for.
-func (c *client) metricNames(ctx context.Context, w evidence.Window) ([]string, error) {
+func (c *client) metricNames(ctx context.Context, w evidence.Window) (nameList, error) {
 	const path = "api/v1/label/__name__/values"
-	read := func(s *scanner) (names []string, err error) {
-		_, err = decodeEnvelope(s, func() error { names, err = s.texts(); return err })
-		return names, err
+	read := func(s *scanner) (out nameList, err error) {
+		e, err := decodeEnvelope(s, func() error { out.names, err = s.texts(); return err })
+		out.warnings = e.warnings
+		return out, err
 	}
 	names, err := fetch(ctx, c, call{path, between(w), true}, read)
 	if isBadData(err) {

@@ -11,6 +11,8 @@ import (
 // of several witnesses of one thing the preferred one, and says what could
 // not be seen.
 func (r *run) bundle(w evidence.Window) *evidence.Bundle {
+	r.dropExporters()
+	r.nameInstances()
 	r.nameContainers()
 	r.dropLastResorts()
 	r.preferFirst()
@@ -68,6 +70,11 @@ func (r *run) directory() *directory {
 		}
 		for _, h := range res.histograms {
 			d.add(h.Entity, h.Labels["pod"])
+		}
+	}
+	for e := range r.where.services { // in any order: two that claim a pod lose it
+		if d.byName[strings.ToLower(e.Service)] != "" {
+			d.add(e, e.Instance)
 		}
 	}
 	return d

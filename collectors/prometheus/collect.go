@@ -29,6 +29,7 @@ type run struct {
 	grid    grid
 	queries []query
 	results []result
+	where   whereabouts
 	gaps    gapList
 	notes   noteList
 }
@@ -45,9 +46,12 @@ func (c *Collector) newRun(w evidence.Window) *run {
 	return &run{client: c.client, catalogue: c.catalogue, progress: c.progress, window: clamp(w, c.now())}
 }
 
-// heard keeps what the server had to say beside the data.
-func (r *run) heard(a answer) {
+// heard keeps what the server had to say beside the data on some kinds.
+func (r *run) heard(a answer, kinds ...evidence.Kind) {
 	for _, w := range a.Warnings {
+		if r.partial(w, kinds) {
+			continue
+		}
 		r.notes.add("the server warns: " + oneLine(w, 200))
 	}
 	for _, i := range a.Infos {
@@ -68,11 +72,15 @@ func (r *run) discover(ctx context.Context) error {
 	if b, err := r.buildInfo(ctx); err == nil {
 		r.build = b
 	}
+	r.heard(answer{Warnings: names.warnings}, r.catalogue.provides()...)
 	r.have = map[string]bool{}
-	for _, n := range names {
+	for _, n := range names.names {
 		r.have[n] = true
 	}
-	if err := r.match(ctx, names); err != nil {
+	if err := r.match(ctx, names.names); err != nil {
+		return err
+	}
+	if err := r.locate(ctx); err != nil {
 		return err
 	}
 	return r.plan(ctx)
@@ -274,7 +282,7 @@ func whole(a answer) []samples {
 
 // keep notes what a query had to say and what it could not give.
 func (r *run) keep(q query, said answer, err error) {
-	r.heard(said)
+	r.heard(said, q.read.Kind)
 	if err != nil {
 		r.gaps.add(failureGap(q.read.Kind, err))
 	}

@@ -81,6 +81,10 @@ func decodeEnvelope(s *scanner, data func() error) (envelope, error) {
 			e.warnings, err = s.texts()
 		case "infos":
 			e.infos, err = s.texts()
+		case "isPartial": // VictoriaMetrics's cluster, where a node does not answer
+			if string(s.bare()) == "true" {
+				e.warnings = append(e.warnings, "isPartial")
+			}
 		case "data":
 			if c, perr := s.peek(); perr == nil && c == 'n' {
 				return s.skip() // null beside an error

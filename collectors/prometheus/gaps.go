@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
@@ -67,6 +68,25 @@ func failureGap(k evidence.Kind, err error) evidence.Gap {
 		g.Remedy = "choose a shorter window, or raise the server's limits on queries"
 	}
 	return g
+}
+
+// partial adds a gap where a warning says that a part of the data is missing,
+// with an answer of 200: Thanos, when a store does not answer, and a cluster of
+// VictoriaMetrics. What PromQL itself warns of begins with its name. Too little
+// data reads like little load or few errors, so it is no note.
+func (r *run) partial(warning string, kinds []evidence.Kind) bool {
+	if strings.HasPrefix(warning, "PromQL ") || len(kinds) == 0 {
+		return false
+	}
+	reason := "the server answered in part: " + oneLine(warning, 200)
+	if warning == "isPartial" {
+		reason = "the server answered in part: some of its storage nodes did not answer"
+	}
+	if len(r.gaps.list) < maxNotes {
+		r.gaps.add(evidence.Gap{Source: name, Kinds: kinds, Reason: reason,
+			Remedy: "bring back the store that did not answer and run again; partial_response=false in the URL makes Thanos refuse instead"})
+	}
+	return true
 }
 
 // isBadData reports whether the server did not like the parameters.

@@ -90,7 +90,7 @@ func (r *run) probeChunk(ctx context.Context, names []string, probes map[string]
 	if err != nil {
 		return false, fmt.Errorf("list series: %w", err)
 	}
-	r.heard(got)
+	r.heard(got, r.catalogue.provides()...)
 	for _, s := range got.Series {
 		name := s.Labels.get("__name__")
 		if probes[name] == nil {

@@ -30,7 +30,7 @@ func (p *past) scraped(t *testing.T, file, target string) {
 			kinds[words[2]] = words[3]
 		}
 		m := sampleLine.FindStringSubmatch(strings.TrimSpace(line))
-		if m == nil || len(indexNames(known, []string{m[1]})) == 0 {
+		if m == nil || len(indexNames(known, []string{m[1]})) == 0 && !exporterInfo.MatchString(m[1]) {
 			continue
 		}
 		v, err := strconv.ParseFloat(m[3], 64)

@@ -3,7 +3,8 @@ package traces
 import (
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
+	"encoding/base64"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,49 +13,15 @@ import (
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
-// fields holds what one resource or span said, by slot.
-type fields struct {
-	values [slotCount]string
-	ranks  [slotCount]uint8
-	params []string // query parameters, as "name=value"
-}
-
-func (f *fields) reset() {
-	clear(f.values[:])
-	f.params = f.params[:0]
-}
-
-// wants reports whether an attribute is kept, and has not been said under a
-// better name already.
-func (f *fields) wants(key string) (source, bool) {
-	src, ok := conventions[key]
-	if !ok {
-		return source{}, strings.HasPrefix(key, "db.query.parameter.") || strings.HasPrefix(key, "db.operation.parameter.")
-	}
-	return src, f.values[src.slot] == "" || f.ranks[src.slot] > src.rank
-}
-
-// put notes an attribute that is wanted.
-func (f *fields) put(src source, key, text string) {
-	if src.slot == slotNone {
-		f.params = append(f.params, key+"="+text)
-		return
-	}
-	f.values[src.slot], f.ranks[src.slot] = text, src.rank
-}
-
-func (f *fields) set(key, text string) {
-	if src, ok := f.wants(key); ok {
-		f.put(src, key, text)
-	}
-}
-
 // resource is what all spans of one process share.
 type resource struct {
-	service  string
-	instance string
-	fields   fields
+	service   string
+	instance  string
+	inherited [len(inheritable)]string
 }
+
+// inheritable is what a span that does not say it itself has of its resource.
+var inheritable = [...]slot{slotVersion, slotHost, slotPod, slotNode}
 
 // rawSpan is a span as its source tells it, before its attributes are read.
 type rawSpan struct {
@@ -73,39 +40,51 @@ type rawSpan struct {
 type builder struct {
 	sync.Mutex
 	strings    *interner
+	names      map[string]string // of spans, as said: as kept
 	statements map[queryText]statement
-	lists      map[string][]evidence.Attr
+	urls       map[urlText]urlText // as said: template of the path, and hash of the whole
+	attrs      evidence.AttrPool
 	salt       [16]byte
-	span       fields   // scratch
-	links      []string // scratch
+	span       fields          // scratch
+	list       []evidence.Attr // scratch
+	links      []string        // scratch
 	scratch    []byte
 	untimed    int // spans dropped for want of a start or an end
 	misnamed   int // spans dropped for an id that is none
+	partial    int // traces of which the store said that they are not whole
 }
 
-// Caps of the caches; beyond them work is repeated and memory is not.
-const (
-	maxStatements = 20_000
-	maxLists      = 50_000
-)
+// partly notes a trace of which the store hands out a part.
+func (b *builder) partly() {
+	b.Lock()
+	defer b.Unlock()
+	b.partial++
+}
+
+// maxTexts bounds each of the caches; beyond it work is repeated and memory is
+// not.
+const maxTexts = 20_000
 
 func newBuilder() *builder {
-	b := &builder{strings: newInterner(), statements: map[queryText]statement{}, lists: map[string][]evidence.Attr{}}
+	b := &builder{strings: newInterner(), names: map[string]string{}, statements: map[queryText]statement{}, urls: map[urlText]urlText{}}
+	b.attrs.Clean = func(s string) string { return clean(s, maxValueBytes) }
 	rand.Read(b.salt[:]) // never fails since Go 1.24
 	return b
 }
 
 // resource closes the reading of a resource's attributes.
-func (b *builder) resource(f fields) resource {
-	r := resource{fields: f}
-	r.service = b.strings.get(f.values[slotService])
+func (b *builder) resource(f *fields) resource {
+	r := resource{service: b.strings.get(f.get(slotService))}
 	if r.service == "" {
 		r.service = "unknown_service" // as the OpenTelemetry SDK names it
 	}
 	for _, s := range []slot{slotInstance, slotPod, slotHost} {
 		if r.instance == "" {
-			r.instance = b.strings.get(f.values[s])
+			r.instance = b.strings.get(f.get(s))
 		}
+	}
+	for i, s := range inheritable {
+		r.inherited[i] = b.strings.get(f.get(s))
 	}
 	return r
 }
@@ -124,16 +103,16 @@ func (b *builder) build(res *resource, raw rawSpan) (span evidence.Span, ok bool
 	f := &b.span
 	span.Start, span.End = raw.start, max(raw.end, raw.start)
 	span.Kind = raw.kind
-	if k, known := spanKinds[strings.ToLower(f.values[slotKind])]; known && span.Kind == evidence.KindUnspecified {
-		span.Kind = k
+	if kind := f.get(slotKind); kind != "" && span.Kind == evidence.KindUnspecified {
+		span.Kind = spanKinds[strings.ToLower(kind)]
 	}
-	span.Error = raw.failed || strings.EqualFold(f.values[slotStatus], "ERROR") || isTrue(f.values[slotErrorFlag])
+	span.Error = raw.failed || strings.EqualFold(f.get(slotStatus), "ERROR") || isTrue(f.get(slotErrorFlag))
 	span.Follows = raw.follows || span.Kind == evidence.KindConsumer && !span.Parent.IsZero()
 	span.Service, span.Instance = res.service, res.instance
 	b.inherit(res)
 	b.translate(&span)
 	span.Name = b.name(raw.name)
-	span.Attrs = b.list()
+	span.Attrs = b.attributes()
 	return span, true
 }
 
@@ -157,39 +136,41 @@ var spanKinds = map[string]evidence.SpanKind{
 }
 
 func isTrue(s string) bool {
+	if s == "" {
+		return false // an error would be made for every span
+	}
 	v, err := strconv.ParseBool(s)
 	return err == nil && v
 }
 
 // inherit takes from the resource what the span does not say itself.
 func (b *builder) inherit(res *resource) {
-	for _, s := range []slot{slotVersion, slotHost, slotPod, slotNode} {
-		if b.span.values[s] == "" {
-			b.span.values[s] = res.fields.values[s]
+	for i, s := range inheritable {
+		if value := res.inherited[i]; value != "" && b.span.get(s) == "" {
+			b.span.put(s, value)
 		}
 	}
 }
 
 // translate brings the values of one span to the current conventions.
 func (b *builder) translate(span *evidence.Span) {
-	v, ranks := &b.span.values, &b.span.ranks
-	if current, ok := dbSystems[v[slotDBSystem]]; ok {
-		v[slotDBSystem] = current
+	f := &b.span
+	if system := f.get(slotDBSystem); system != "" && dbSystems[system] != "" {
+		f.put(slotDBSystem, dbSystems[system])
 	}
-	if span.Kind == evidence.KindServer && ranks[slotServerAddress] >= peerRank {
-		v[slotServerAddress] = ""
+	for _, s := range []slot{slotServerAddress, slotServerPort} {
+		if span.Kind == evidence.KindServer && f.rank(s) >= peerRank {
+			f.put(s, "")
+		}
 	}
-	if span.Kind == evidence.KindServer && ranks[slotServerPort] >= peerRank {
-		v[slotServerPort] = ""
+	if service, method := f.get(slotRPCService), f.get(slotRPCMethod); service != "" && !strings.Contains(method, "/") {
+		f.put(slotRPCMethod, strings.TrimSuffix(service+"/"+method, "/"))
 	}
-	if v[slotRPCService] != "" && !strings.Contains(v[slotRPCMethod], "/") {
-		v[slotRPCMethod] = strings.TrimSuffix(v[slotRPCService]+"/"+v[slotRPCMethod], "/")
+	if namespace := f.get(slotCodeNamespace); namespace != "" && f.rank(slotCodeFunction) > 0 {
+		f.put(slotCodeFunction, namespace+"."+f.get(slotCodeFunction))
 	}
-	if v[slotCodeNamespace] != "" && ranks[slotCodeFunction] > 0 {
-		v[slotCodeFunction] = v[slotCodeNamespace] + "." + v[slotCodeFunction]
-	}
-	if v[slotErrorType] == "" && span.Error {
-		v[slotErrorType] = rpcError(v[slotRPCStatus])
+	if span.Error && f.get(slotErrorType) == "" {
+		f.put(slotErrorType, rpcError(f.get(slotRPCStatus)))
 	}
 	b.translateURL()
 	b.translateQuery()
@@ -205,80 +186,80 @@ func rpcError(code string) string {
 	return code
 }
 
+// urlText is what a span says of a URL, or what is kept of it.
+type urlText struct{ whole, path string }
+
 // translateURL keeps the path alone, with what looks like an id replaced, and
 // a hash of the whole.
 func (b *builder) translateURL() {
-	v := &b.span.values
-	full := v[slotURLFull]
-	if full == "" {
-		full = v[slotURLPath]
-	}
-	if full == "" {
+	said := urlText{b.span.get(slotURLFull), b.span.get(slotURLPath)}
+	if said == (urlText{}) {
 		return
 	}
-	v[slotParams] = b.hash(full)
-	if v[slotURLPath] == "" {
-		v[slotURLPath] = pathOf(full)
+	kept, ok := b.urls[said]
+	if !ok {
+		kept = b.url(said)
+		if len(b.urls) < maxTexts {
+			b.urls[urlText{strings.Clone(said.whole), strings.Clone(said.path)}] = kept
+		}
 	}
-	v[slotURLPath] = pathTemplate(v[slotURLPath])
+	b.span.put(slotParams, kept.whole)
+	b.span.put(slotURLPath, kept.path)
+}
+
+func (b *builder) url(said urlText) urlText {
+	whole, path := said.whole, said.path
+	if whole == "" {
+		whole = path
+	}
+	if path == "" {
+		path = pathOf(whole)
+	}
+	return urlText{whole: b.hash(whole), path: strings.Clone(pathTemplate(path))}
 }
 
 // translateQuery replaces the text of a statement by its normal form and key.
 func (b *builder) translateQuery() {
-	v := &b.span.values
-	if len(b.span.params) > 0 {
-		slices.Sort(b.span.params)
-		v[slotParams] = b.hash(b.span.params...)
+	f := &b.span
+	if len(f.params) > 0 {
+		slices.Sort(f.params)
+		f.put(slotParams, b.hash(f.params...))
 	}
-	if v[slotDBText] == "" {
+	text := f.get(slotDBText)
+	if text == "" {
 		return
 	}
-	st := b.statement(queryText{v[slotDBSystem], v[slotDBText]})
-	v[slotDBText], v[slotDBKey] = st.text, st.key
-	if st.params != "" && len(b.span.params) == 0 {
-		v[slotParams] = st.params
+	st := b.statement(queryText{f.get(slotDBSystem), text})
+	f.put(slotDBText, st.text)
+	f.put(slotDBKey, st.key)
+	if st.params != "" && len(f.params) == 0 {
+		f.put(slotParams, st.params)
 	}
-	if v[slotDBOperation] == "" {
-		v[slotDBOperation] = st.verb
+	if f.get(slotDBOperation) == "" {
+		f.put(slotDBOperation, st.verb)
 	}
-	if v[slotDBCollection] == "" {
-		v[slotDBCollection] = st.table
+	if f.get(slotDBCollection) == "" {
+		f.put(slotDBCollection, st.table)
 	}
 }
 
 // hash is salted anew for every collection, so that a short literal cannot be
 // guessed from it; equal means equal within one bundle only.
 func (b *builder) hash(parts ...string) string {
-	h := sha256.New()
-	h.Write(b.salt[:])
+	b.scratch = append(b.scratch[:0], b.salt[:]...)
 	for _, p := range parts {
-		h.Write([]byte(p))
-		h.Write([]byte{0})
+		b.scratch = append(append(b.scratch, p...), 0)
 	}
-	return hex.EncodeToString(h.Sum(nil)[:8])
+	sum := sha256.Sum256(b.scratch)
+	return base64.RawURLEncoding.EncodeToString(sum[:8])
 }
 
-// list gives the kept attributes of the span in b.span; equal lists are one.
-func (b *builder) list() []evidence.Attr {
-	b.scratch = b.scratch[:0]
-	n := 0
-	for i, k := range kept {
-		if v := b.span.values[k.slot]; v != "" {
-			b.scratch = append(append(append(b.scratch, byte(i)), v...), 0)
-			n++
-		}
+// attributes gives what is kept of the span in b.span.
+func (b *builder) attributes() evidence.Attrs {
+	b.list = b.list[:0]
+	for left := b.span.said & (1<<slotURLFull - 1); left != 0; left &= left - 1 {
+		s := bits.TrailingZeros64(left)
+		b.list = append(b.list, evidence.Attr{Key: kept[s], Value: b.span.values[s]})
 	}
-	if shared, ok := b.lists[string(b.scratch)]; ok || n == 0 {
-		return shared
-	}
-	attrs := make([]evidence.Attr, 0, n)
-	for _, k := range kept {
-		if v := b.span.values[k.slot]; v != "" {
-			attrs = append(attrs, evidence.Attr{Key: k.key, Value: b.strings.get(v)})
-		}
-	}
-	if len(b.lists) < maxLists {
-		b.lists[string(b.scratch)] = attrs
-	}
-	return attrs
+	return b.attrs.Add(b.list)
 }

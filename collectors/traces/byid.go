@@ -110,7 +110,10 @@ func (s *tempo) Trace(ctx context.Context, id evidence.TraceID, w evidence.Windo
 	}
 	var spans []evidence.Span
 	err = eachField(string(body), func(f wireField) error {
-		if f.id != 1 { // 2 and 3 tell how complete it is
+		if f.id == 3 && f.number == 1 { // PARTIAL: larger than the store hands out, or not all of its parts answered
+			s.builder.partly()
+		}
+		if f.id != 1 {
 			return nil
 		}
 		more, err := s.builder.otlpProto([]byte(f.text))

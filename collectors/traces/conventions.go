@@ -1,58 +1,57 @@
 package traces
 
 import (
-	"cmp"
-	"slices"
-
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
 // slot is one thing that spans say about themselves, whatever name the
-// instrumentation gave it.
+// instrumentation gave it. Those that a span carries on come first, in the order
+// of their current names.
 type slot uint8
 
 const (
-	slotNone slot = iota
-	slotDBSystem
-	slotDBText
-	slotDBOperation
+	slotCodeFile slot = iota
+	slotCodeFunction
+	slotCodeLine
+	slotDBKey
+	slotParams
 	slotDBCollection
 	slotDBNamespace
-	slotDBRows
 	slotDBBatch
+	slotDBOperation
+	slotDBText
+	slotDBRows
+	slotDBSystem
+	slotErrorType
+	slotColdStart
+	slotHost
+	slotRequestSize
 	slotHTTPMethod
-	slotHTTPRoute
-	slotHTTPStatus
 	slotHTTPResend
-	slotURLTemplate
-	slotURLPath
-	slotURLFull
+	slotResponseSize
+	slotHTTPStatus
+	slotHTTPRoute
+	slotNode
+	slotPod
+	slotMsgDest
+	slotMsgSystem
+	slotRPCMethod
+	slotRPCSystem
 	slotServerAddress
 	slotServerPort
-	slotRPCSystem
-	slotRPCMethod
+	slotVersion
+	slotURLPath
+	slotURLTemplate
+	slotURLFull // the first that is not carried on
 	slotRPCService
 	slotRPCStatus
-	slotMsgSystem
-	slotMsgDest
-	slotErrorType
-	slotCodeFunction
 	slotCodeNamespace
-	slotCodeFile
-	slotCodeLine
-	slotVersion
-	slotHost
-	slotPod
-	slotNode
-	slotColdStart
 	slotInstance
 	slotService
 	slotKind
 	slotStatus
 	slotErrorFlag
-	slotRefType
-	slotDBKey
-	slotParams
+	slotParameter // one of many: see fields.params
 	slotCount
 )
 
@@ -82,6 +81,8 @@ var conventions = ranked(map[slot][]string{
 	slotHTTPRoute:     {"http.route"},
 	slotHTTPStatus:    {"http.response.status_code", "http.status_code"},
 	slotHTTPResend:    {"http.request.resend_count", "http.resend_count", "http.retry_count"},
+	slotRequestSize:   {"http.request.body.size", "http.request_content_length", "http.request.header.content-length"},
+	slotResponseSize:  {"http.response.body.size", "http.response_content_length", "http.response.header.content-length"},
 	slotURLTemplate:   {"url.template"},
 	slotURLPath:       {"url.path", "http.target", "http.path"},
 	slotURLFull:       {"url.full", "http.url"},
@@ -108,43 +109,53 @@ var conventions = ranked(map[slot][]string{
 	slotKind:          {"span.kind"},
 	slotStatus:        {"otel.status_code"},
 	slotErrorFlag:     {"error"},
-	slotRefType:       {"opentracing.ref_type"},
 })
 
-func ranked(names map[slot][]string) map[string]source {
-	table := map[string]source{}
+func ranked(names map[slot][]string) *nameTable {
+	table := &nameTable{}
 	for s, list := range names {
 		for rank, name := range list {
-			table[name] = source{slot: s, rank: uint8(rank)}
+			table.all = append(table.all, namedSource{name, source{slot: s, rank: uint8(rank)}})
 		}
 	}
+	table.arrange()
 	return table
 }
 
-type keptSlot struct {
-	slot slot
-	key  string
-}
-
-// kept are the slots that a span carries on, by their current name, in the
-// order of evidence.Span.Attrs.
-var kept = sortedSlots([]keptSlot{
-	{slotDBSystem, evidence.AttrDBSystem}, {slotDBText, evidence.AttrDBQuery}, {slotDBKey, evidence.AttrDBKey},
-	{slotDBOperation, evidence.AttrDBOperation}, {slotDBCollection, evidence.AttrDBCollection}, {slotDBNamespace, evidence.AttrDBNamespace},
-	{slotDBRows, evidence.AttrDBRows}, {slotDBBatch, evidence.AttrDBBatch},
-	{slotHTTPMethod, evidence.AttrHTTPMethod}, {slotHTTPRoute, evidence.AttrHTTPRoute}, {slotHTTPStatus, evidence.AttrHTTPStatus},
-	{slotHTTPResend, evidence.AttrHTTPResend}, {slotURLTemplate, evidence.AttrURLTemplate}, {slotURLPath, evidence.AttrURLPath},
-	{slotServerAddress, evidence.AttrServerAddress}, {slotServerPort, evidence.AttrServerPort},
-	{slotRPCSystem, evidence.AttrRPCSystem}, {slotRPCMethod, evidence.AttrRPCMethod},
-	{slotMsgSystem, evidence.AttrMsgSystem}, {slotMsgDest, evidence.AttrMsgDest}, {slotErrorType, evidence.AttrErrorType},
-	{slotCodeFunction, evidence.AttrCodeFunction}, {slotCodeFile, evidence.AttrCodeFile}, {slotCodeLine, evidence.AttrCodeLine},
-	{slotVersion, evidence.AttrVersion}, {slotHost, evidence.AttrHost}, {slotPod, evidence.AttrPod}, {slotNode, evidence.AttrNode}, {slotColdStart, evidence.AttrColdStart},
-	{slotParams, evidence.AttrParamsHash},
-})
-
-func sortedSlots(list []keptSlot) []keptSlot {
-	slices.SortFunc(list, func(a, b keptSlot) int { return cmp.Compare(a.key, b.key) })
-	return list
+// kept are the current names of the slots that a span carries on.
+var kept = [slotURLFull]string{
+	slotCodeFile:      evidence.AttrCodeFile,
+	slotCodeFunction:  evidence.AttrCodeFunction,
+	slotCodeLine:      evidence.AttrCodeLine,
+	slotDBKey:         evidence.AttrDBKey,
+	slotParams:        evidence.AttrParamsHash,
+	slotDBCollection:  evidence.AttrDBCollection,
+	slotDBNamespace:   evidence.AttrDBNamespace,
+	slotDBBatch:       evidence.AttrDBBatch,
+	slotDBOperation:   evidence.AttrDBOperation,
+	slotDBText:        evidence.AttrDBQuery,
+	slotDBRows:        evidence.AttrDBRows,
+	slotDBSystem:      evidence.AttrDBSystem,
+	slotErrorType:     evidence.AttrErrorType,
+	slotColdStart:     evidence.AttrColdStart,
+	slotHost:          evidence.AttrHost,
+	slotRequestSize:   evidence.AttrRequestSize,
+	slotHTTPMethod:    evidence.AttrHTTPMethod,
+	slotHTTPResend:    evidence.AttrHTTPResend,
+	slotResponseSize:  evidence.AttrResponseSize,
+	slotHTTPStatus:    evidence.AttrHTTPStatus,
+	slotHTTPRoute:     evidence.AttrHTTPRoute,
+	slotNode:          evidence.AttrNode,
+	slotPod:           evidence.AttrPod,
+	slotMsgDest:       evidence.AttrMsgDest,
+	slotMsgSystem:     evidence.AttrMsgSystem,
+	slotRPCMethod:     evidence.AttrRPCMethod,
+	slotRPCSystem:     evidence.AttrRPCSystem,
+	slotServerAddress: evidence.AttrServerAddress,
+	slotServerPort:    evidence.AttrServerPort,
+	slotVersion:       evidence.AttrVersion,
+	slotURLPath:       evidence.AttrURLPath,
+	slotURLTemplate:   evidence.AttrURLTemplate,
 }
 
 // dbSystems translates the values of db.system to those of db.system.name.

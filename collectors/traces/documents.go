@@ -22,7 +22,7 @@ var (
 // documents reads JSON documents, each on a line of its own or over many.
 // After a broken one it goes on with the next.
 func (r *fileReader) documents(ctx context.Context, in *bufio.Reader) error {
-	d := documentReader{in: in}
+	d := documentReader{in: in, line: 1}
 	for ctx.Err() == nil {
 		document, line, err := d.next()
 		if err == io.EOF {
@@ -42,6 +42,7 @@ func (r *fileReader) documents(ctx context.Context, in *bufio.Reader) error {
 // document decodes one JSON document by what it says of itself. Lines of
 // metrics and logs are passed over.
 func (r *fileReader) document(text []byte) ([]evidence.Span, error) {
+	text = bytes.TrimLeft(text, " \t\r\n")
 	head := text[:min(len(text), 4096)]
 	has := func(key string) bool { return bytes.Contains(head, []byte(`"`+key+`"`)) }
 	switch {
@@ -52,98 +53,14 @@ func (r *fileReader) document(text []byte) ([]evidence.Span, error) {
 		return nil, nil
 	case has("traceID"), has("data"), has("processes"):
 		r.format = "Jaeger JSON file"
-		return r.builder.jaegerJSON(text)
+		spans, err := r.builder.appendJaeger(r.spans[:0], text)
+		r.spans = spans
+		return spans, err
 	case text[0] == '[' && (has("traceId") || len(text) < 8):
 		r.format = "Zipkin JSON file"
 		return r.builder.zipkinJSON(text)
 	}
 	return nil, errors.New("the JSON is none of OTLP, Jaeger, Zipkin")
-}
-
-// documentReader cuts a stream into JSON documents by their brackets, without
-// parsing them.
-type documentReader struct {
-	in   *bufio.Reader
-	line int
-	held []byte // a line read too far
-}
-
-// next returns a document and the line it begins on.
-func (d *documentReader) next() (document []byte, line int, err error) {
-	var brackets bracketCounter
-	for {
-		text, err := d.readLine(len(document))
-		if err != nil && len(document) > 0 && err == io.EOF {
-			return nil, line, errCutShort
-		}
-		if err != nil {
-			return nil, d.line, err
-		}
-		if len(document) == 0 {
-			if text = bytes.TrimLeft(text, " \t\r\n"); len(text) == 0 {
-				continue
-			}
-			line = d.line
-		} else if document[0] == '{' && text[0] == '{' { // inside an object a bracket is indented: the next document begins
-			d.held = text
-			d.line--
-			return nil, line, errCutShort
-		}
-		document = append(document, text...)
-		if brackets.read(text) {
-			return document, line, nil
-		}
-		if brackets.inString { // no string holds a line break
-			return nil, line, errCutShort
-		}
-	}
-}
-
-func (d *documentReader) readLine(already int) ([]byte, error) {
-	d.line++
-	if text := d.held; text != nil {
-		d.held = nil
-		return text, nil
-	}
-	var text []byte
-	for {
-		part, err := d.in.ReadSlice('\n')
-		text = append(text, part...)
-		switch {
-		case already+len(text) > maxDocument:
-			return nil, errTooLarge
-		case err == nil, err == io.EOF && len(text) > 0:
-			return text, nil
-		case err != bufio.ErrBufferFull:
-			return nil, err
-		}
-	}
-}
-
-// bracketCounter knows when a JSON value has closed all it opened.
-type bracketCounter struct {
-	depth             int
-	inString, escaped bool
-}
-
-// read takes more text in and reports whether the value is complete.
-func (b *bracketCounter) read(text []byte) bool {
-	for _, c := range text {
-		switch {
-		case b.escaped:
-			b.escaped = false
-		case b.inString:
-			b.escaped = c == '\\'
-			b.inString = c != '"'
-		case c == '"':
-			b.inString = true
-		case c == '{' || c == '[':
-			b.depth++
-		case c == '}' || c == ']':
-			b.depth--
-		}
-	}
-	return b.depth <= 0 && !b.inString
 }
 
 // messages reads protobuf: each message after its length in four bytes, most
@@ -154,8 +71,9 @@ func (r *fileReader) messages(ctx context.Context, in *bufio.Reader) error {
 		return r.bareMessage(in)
 	}
 	var offset int64
+	var buffer bytes.Buffer // grows with what is there, not with what is claimed
 	for ctx.Err() == nil {
-		message, err := nextMessage(in)
+		message, err := nextMessage(in, &buffer)
 		if err == io.EOF {
 			return nil
 		}
@@ -167,7 +85,8 @@ func (r *fileReader) messages(ctx context.Context, in *bufio.Reader) error {
 		}
 		var spans []evidence.Span
 		if message, err = unpack(message); err == nil {
-			spans, err = r.builder.otlpProto(message)
+			spans, err = r.builder.appendProto(r.spans[:0], string(message))
+			r.spans = spans
 		}
 		r.take(place, spans, err)
 	}
@@ -186,7 +105,8 @@ func (r *fileReader) bareMessage(in *bufio.Reader) error {
 	return nil
 }
 
-func nextMessage(in *bufio.Reader) ([]byte, error) {
+// nextMessage reads into the buffer.
+func nextMessage(in *bufio.Reader, message *bytes.Buffer) ([]byte, error) {
 	var prefix [4]byte
 	if _, err := io.ReadFull(in, prefix[:]); err == io.EOF {
 		return nil, io.EOF
@@ -197,8 +117,8 @@ func nextMessage(in *bufio.Reader) ([]byte, error) {
 	if length > maxMessage {
 		return nil, fmt.Errorf("a message of %d bytes is larger than %d MiB", length, maxMessage>>20)
 	}
-	var message bytes.Buffer // grows with what is there, not with what is claimed
-	n, err := io.CopyN(&message, in, int64(length))
+	message.Reset()
+	n, err := io.CopyN(message, in, int64(length))
 	if err == io.EOF {
 		return nil, fmt.Errorf("the file ends %d bytes into a message of %d", n, length)
 	}

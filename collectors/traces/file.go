@@ -65,11 +65,9 @@ func (f *File) Collect(ctx context.Context, w evidence.Window) (*evidence.Bundle
 	if err != nil {
 		return nil, err
 	}
-	before := len(r.keeper.spans)
-	if w != (evidence.Window{}) {
-		r.keeper.within(w)
-	}
-	b := &evidence.Bundle{Window: w, Spans: r.keeper.spans, Weights: r.keeper.weights()}
+	before := r.keeper.kept
+	b := &evidence.Bundle{Window: w, Spans: r.keeper.take(w)}
+	b.Weights = r.keeper.weights(b.Spans)
 	src := evidence.Source{Name: f.Name(), Status: evidence.StatusOK, Target: filepath.Base(f.path), Protocol: r.format, Items: len(b.Spans), Seconds: time.Since(start).Seconds()}
 	src.Notes = append(r.keeper.notes(), r.builder.dropped()...)
 	if len(r.troubles) > 0 {
@@ -125,6 +123,7 @@ type fileReader struct {
 	progress collectors.Reporter
 	builder  *builder
 	keeper   keeper
+	spans    []evidence.Span // scratch
 	troubles []error
 	more     int // troubles beyond those kept
 }

@@ -28,14 +28,9 @@ func (n *interner) get(s string) string {
 	if kept, ok := n.seen[s]; ok {
 		return kept
 	}
-	return n.put(s, s)
-}
-
-// put notes the clean form of value under key.
-func (n *interner) put(key, value string) string {
-	kept := clean(value, maxValueBytes)
-	if n.bytes += len(key) + len(kept); n.bytes <= maxInternedBytes {
-		n.seen[strings.Clone(key)] = kept
+	kept := clean(s, maxValueBytes)
+	if n.bytes += len(s) + len(kept); n.bytes <= maxInternedBytes {
+		n.seen[strings.Clone(s)] = kept
 	}
 	return kept
 }

@@ -31,12 +31,20 @@ func slicesConcat(before string, middle []byte, after string) []byte {
 // Jaeger's HTTP v1 API answers and its files hold. What came before an error is
 // returned with it.
 func (b *builder) jaegerJSON(document []byte) ([]evidence.Span, error) {
+	return b.appendJaeger(nil, document)
+}
+
+// appendJaeger is jaegerJSON into a list that may be used again.
+func (b *builder) appendJaeger(spans []evidence.Span, document []byte) ([]evidence.Span, error) {
 	b.Lock()
 	defer b.Unlock()
-	r := jaegerReader{builder: b, jsonScanner: jsonScanner{text: string(document)}}
-	if r.next() == '[' {
+	r := jaegerReader{builder: b, jsonScanner: jsonScanner{text: string(document)}, spans: spans}
+	switch first := r.firstKey(); {
+	case r.next() == '[':
 		r.array(r.trace)
-	} else {
+	case first == "traceID" || first == "spans" || first == "processes":
+		r.trace()
+	default:
 		r.envelope()
 	}
 	if r.err != nil {
@@ -86,26 +94,44 @@ func (r *jaegerReader) errorField(key string) {
 	}
 }
 
+// firstKey of an object, "" for none; the position stays.
+func (r *jaegerReader) firstKey() string {
+	look := r.jsonScanner
+	if look.next() != '{' {
+		return ""
+	}
+	look.pos++
+	if look.next() != '"' {
+		return ""
+	}
+	return look.string()
+}
+
 // trace reads the processes first, which follow the spans that name them.
 func (r *jaegerReader) trace() {
-	start := r.pos
+	spans := -1
 	r.processes = map[string]*resource{}
-	r.unknown = r.builder.resource(fields{})
+	r.unknown = r.builder.resource(&fields{})
 	r.object(func(key string) {
-		if key != "processes" {
+		switch key {
+		case "processes":
+			r.object(func(id string) { r.processes[id] = r.process() })
+		case "spans":
+			spans = r.pos
 			r.skip()
-			return
-		}
-		r.object(func(id string) { r.processes[id] = r.process() })
-	})
-	r.pos, r.err = start, nil // a broken text still gives the spans before the break
-	r.object(func(key string) {
-		if key != "spans" {
+		default:
 			r.skip()
-			return
 		}
-		r.array(r.span)
 	})
+	if spans < 0 {
+		return
+	}
+	end, err := r.pos, r.err
+	r.pos, r.err = spans, nil // a broken text still gives the spans before the break
+	r.array(r.span)
+	if r.err == nil {
+		r.pos, r.err = end, err
+	}
 }
 
 func (r *jaegerReader) process() *resource {
@@ -120,7 +146,7 @@ func (r *jaegerReader) process() *resource {
 			r.skip()
 		}
 	})
-	res := r.builder.resource(f)
+	res := r.builder.resource(&f)
 	return &res
 }
 

@@ -95,7 +95,7 @@ func (b *builder) jaegerWireSpan(message string) (span evidence.Span, ok bool, e
 		raw.end = raw.start + max(duration, 0)
 	}
 	raw.refer(references)
-	res := b.resource(process)
+	res := b.resource(&process)
 	span, ok = b.build(&res, raw)
 	return span, ok, nil
 }

@@ -90,35 +90,40 @@ func (s *jsonScanner) list(open, end byte, item func()) {
 }
 
 // raw measures a string at the position, quotes included.
-func (s *jsonScanner) raw() (text string, escaped bool) {
+func (s *jsonScanner) raw() string {
 	if s.next() != '"' {
 		s.fail("a string expected")
-		return `""`, false
+		return `""`
 	}
-	start := s.pos
-	for s.pos++; ; s.pos++ {
-		end := strings.IndexAny(s.text[s.pos:], `"\`)
+	start, at := s.pos, s.pos+1
+	for {
+		end := strings.IndexByte(s.text[at:], '"')
 		if end < 0 {
 			s.pos = len(s.text)
 			s.fail("")
-			return `""`, false
+			return `""`
 		}
-		s.pos += end
-		if s.text[s.pos] == '"' {
-			s.pos++
-			return s.text[start:s.pos], escaped
-		}
-		escaped = true
-		if s.pos++; s.pos >= len(s.text) {
-			s.fail("")
-			return `""`, false
+		at += end + 1
+		if !escapes(s.text[start+1 : at-1]) {
+			s.pos = at
+			return s.text[start:at]
 		}
 	}
 }
 
+// escapes reports whether a text escapes what follows it: it ends in an odd
+// number of backslashes.
+func escapes(text string) bool {
+	n := len(text)
+	for n > 0 && text[n-1] == '\\' {
+		n--
+	}
+	return (len(text)-n)%2 == 1
+}
+
 func (s *jsonScanner) string() string {
-	raw, escaped := s.raw()
-	if !escaped {
+	raw := s.raw()
+	if strings.IndexByte(raw, '\\') < 0 {
 		return raw[1 : len(raw)-1]
 	}
 	var text string
@@ -153,29 +158,38 @@ func (s *jsonScanner) integer() int64 {
 
 // skip passes over one value.
 func (s *jsonScanner) skip() {
-	depth := 0
-	for s.err == nil {
-		switch s.next() {
+	switch c := s.next(); {
+	case s.err != nil:
+	case c == '"':
+		s.raw()
+	case c == '{' || c == '[':
+		s.skipNested()
+	default:
+		s.word()
+	}
+}
+
+// skipNested passes over an object or a list by its brackets alone.
+func (s *jsonScanner) skipNested() {
+	for depth := 0; s.err == nil; {
+		at := s.pos
+		for at < len(s.text) && !stopsOutside[s.text[at]] {
+			at++
+		}
+		if s.pos = at; at >= len(s.text) {
+			s.fail("")
+			return
+		}
+		switch s.text[at] {
 		case '"':
 			s.raw()
+			continue
 		case '{', '[':
 			depth++
-			s.pos++
 		case '}', ']':
 			depth--
-			s.pos++
-		case ',', ':':
-			if depth == 0 {
-				s.fail("a value expected")
-			}
-			s.pos++
-		default:
-			s.word()
 		}
-		if depth <= 0 {
-			if depth < 0 {
-				s.fail("a value expected")
-			}
+		if s.pos++; depth == 0 {
 			return
 		}
 	}
@@ -184,10 +198,12 @@ func (s *jsonScanner) skip() {
 // word passes over a number, true, false or null.
 func (s *jsonScanner) word() {
 	start := s.pos
-	for s.pos < len(s.text) && strings.IndexByte("+-.0123456789aeEflnrstu", s.text[s.pos]) >= 0 {
+	for s.pos < len(s.text) && isWord[s.text[s.pos]] {
 		s.pos++
 	}
 	if s.pos == start {
 		s.fail("a value expected")
 	}
 }
+
+var isWord = byteSet("+-.0123456789aeEflnrstu")

@@ -103,7 +103,7 @@ func (b *builder) oracleProcess(p jaegerProcess) *resource {
 	var f fields
 	setTags(&f, p.Tags)
 	f.set("service.name", p.Service)
-	res := b.resource(f)
+	res := b.resource(&f)
 	return &res
 }
 
@@ -138,7 +138,7 @@ func (s *jaegerSpan) refer(raw *rawSpan) {
 func setTags(f *fields, tags []jaegerTag) {
 	for _, t := range tags {
 		if src, ok := f.wants(t.Key); ok {
-			f.put(src, t.Key, tagText(t.Value))
+			f.take(src, t.Key, tagText(t.Value))
 		}
 	}
 }

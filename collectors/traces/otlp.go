@@ -32,7 +32,7 @@ func (b *builder) otlp(td ptrace.Traces) []evidence.Span {
 	for _, rs := range td.ResourceSpans().All() {
 		var f fields
 		setAll(&f, rs.Resource().Attributes())
-		res := b.resource(f)
+		res := b.resource(&f)
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, s := range ss.Spans().All() {
 				if span, ok := b.otlpSpan(&res, s); ok {
@@ -77,7 +77,7 @@ func (r *rawSpan) follow(trace pcommon.TraceID, links ptrace.SpanLinkSlice) {
 func setAll(f *fields, attributes pcommon.Map) {
 	for key, value := range attributes.All() {
 		if src, ok := f.wants(key); ok {
-			f.put(src, key, valueText(value))
+			f.take(src, key, valueText(value))
 		}
 	}
 }

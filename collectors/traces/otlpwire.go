@@ -13,10 +13,14 @@ const spanBytes = 400
 // resource spans in field 1. It reads only what is kept. What came before an
 // error is returned with it.
 func (b *builder) otlpProto(message []byte) ([]evidence.Span, error) {
+	return b.appendProto(make([]evidence.Span, 0, len(message)/spanBytes), string(message))
+}
+
+// appendProto is otlpProto into a list that may be used again.
+func (b *builder) appendProto(spans []evidence.Span, message string) ([]evidence.Span, error) {
 	b.Lock()
 	defer b.Unlock()
-	spans := make([]evidence.Span, 0, len(message)/spanBytes)
-	err := eachField(string(message), func(f wireField) (err error) {
+	err := eachField(message, func(f wireField) (err error) {
 		if f.id == 1 {
 			spans, err = b.wireResource(spans, f.text)
 		}
@@ -46,7 +50,7 @@ func (b *builder) wireResource(spans []evidence.Span, message string) ([]evidenc
 	if err != nil {
 		return spans, err
 	}
-	res := b.resource(f)
+	res := b.resource(&f)
 	err = eachField(message, func(part wireField) error {
 		if part.id != 2 {
 			return nil

@@ -102,10 +102,10 @@ func (r *Receiver) Collect(ctx context.Context, w evidence.Window) (*evidence.Bu
 	r.http.Close()
 	r.grpc.Stop()
 	k := r.end()
-	k.within(w)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	b := &evidence.Bundle{Window: w, Spans: k.spans, Weights: k.weights()}
+	b := &evidence.Bundle{Window: w, Spans: k.take(w)}
+	b.Weights = k.weights(b.Spans)
 	src := evidence.Source{Name: r.Name(), Status: evidence.StatusOK, Target: r.Address(), Protocol: "OTLP received", Requests: r.requests,
 		Items: len(b.Spans), Seconds: w.Duration().Seconds()}
 	src.Notes = append(k.notes(), r.builder.dropped()...)

@@ -48,7 +48,7 @@ func (b *builder) statement(q queryText) statement {
 	} else {
 		st = b.command(q.text)
 	}
-	if len(b.statements) < maxStatements {
+	if len(b.statements) < maxTexts {
 		b.statements[queryText{strings.Clone(q.system), strings.Clone(q.text)}] = st
 	}
 	return st
@@ -128,7 +128,7 @@ func lower(c byte) byte {
 // name gives a span's name without data: some instrumentation names spans
 // after the whole statement, or after the path with its ids.
 func (b *builder) name(raw string) string {
-	if kept, ok := b.strings.seen["\x00"+raw]; ok {
+	if kept, ok := b.names[raw]; ok {
 		return kept
 	}
 	name := raw
@@ -140,7 +140,11 @@ func (b *builder) name(raw string) string {
 	case strings.Contains(raw, "/"):
 		name = pathTemplate(raw)
 	}
-	return b.strings.put("\x00"+raw, name)
+	name = b.strings.get(name)
+	if len(b.names) < maxTexts {
+		b.names[strings.Clone(raw)] = name
+	}
+	return name
 }
 
 // pathOf cuts scheme, host, query and fragment off a URL.

@@ -103,6 +103,24 @@ func TestStoresRecognised(t *testing.T) {
 	}
 }
 
+// A trace that Tempo cuts is used as far as it goes, and said to be cut.
+func TestTempoPartial(t *testing.T) {
+	trace := protoOf(t, otlpTraces(0, 1))
+	address, _ := routes(t, map[string]string{
+		"/api/v2/search/tag/resource.service.name/values": `{"tagValues":[{"type":"string","value":"orders"}]}`,
+		"/api/v2/search/tag/name/values":                  `{"tagValues":[{"type":"string","value":"GET /orders"}]}`,
+		"/api/search":                                     `{"traces":[{"traceID":"1","rootServiceName":"orders"}]}`,
+		"/api/v2/traces/" + strings.Repeat("0", 31) + "1": string(append(appendMessage(nil, 1, trace), 3<<3, 1)),
+	})
+	b, err := tryCollect(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(b.Spans) != 2 || b.Sources[0].Status != evidence.StatusPartial || len(b.Gaps) != 1 || !strings.Contains(b.Gaps[0].Reason, "in part only") {
+		t.Errorf("%d spans, %+v %+v", len(b.Spans), b.Sources, b.Gaps)
+	}
+}
+
 // A base path belongs to the address.
 func TestStoreBelowPath(t *testing.T) {
 	address, _ := routes(t, map[string]string{"/jaeger/api/v3/services": `{"services":[]}`})

@@ -97,6 +97,11 @@ func (s *search) bundle(w evidence.Window) *evidence.Bundle {
 		src.Status = evidence.StatusPartial
 		b.Gaps = append(b.Gaps, s.gap())
 	}
+	if n := s.builder.partial; n > 0 {
+		src.Status = evidence.StatusPartial
+		b.Gaps = append(b.Gaps, evidence.Gap{Source: "traces", Kinds: []evidence.Kind{evidence.Spans}, Reason: fmt.Sprintf("the store handed out %d traces in part only", n),
+			Remedy: "what is missing of them cannot be blamed: raise the store's bound on the size of a trace (Tempo: max_bytes_per_trace)"})
+	}
 	if len(b.Spans) == 0 {
 		src.Status = evidence.StatusPartial
 		b.Gaps = append(b.Gaps, noTraces("the store has no traces in the window"))

@@ -133,6 +133,6 @@ func (f *fields) attribute(message string) error {
 	if err != nil {
 		return fmt.Errorf("attribute %q: %w", clean(key, 60), err)
 	}
-	f.put(src, key, text)
+	f.take(src, key, text)
 	return nil
 }

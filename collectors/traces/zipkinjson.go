@@ -73,7 +73,7 @@ func (b *builder) zipkinSpan(s *zipkinSpan) (evidence.Span, bool) {
 	var f fields
 	f.set("service.name", s.Local.Service)
 	f.set("host.name", s.Local.IPv4)
-	res := b.resource(f)
+	res := b.resource(&f)
 	b.span.reset()
 	for key, value := range s.Tags { // keys are distinct, ranks settle the rest
 		b.span.set(key, value)

@@ -16,6 +16,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/culprit-rca/culprit/testdata/lab/load"
+	"github.com/culprit-rca/culprit/testdata/lab/scenario"
 	"github.com/culprit-rca/culprit/testdata/lab/servers"
 )
 
@@ -48,6 +50,7 @@ func TestTheLabComesUpAndLeavesNothingBehind(t *testing.T) {
 	t.Run("metrics of every target", func(t *testing.T) { checkTargets(t, state) })
 	t.Run("traces across services", func(t *testing.T) { checkTraces(t, state) })
 	t.Run("statements of the database", func(t *testing.T) { checkStatements(t, state) })
+	t.Run("sessions of others", func(t *testing.T) { checkSessions(t, state) })
 	if err := run(t.Context(), []string{"down", "--dir", dir}, io.Discard, io.Discard); err != nil {
 		t.Fatal(err)
 	}
@@ -179,6 +182,39 @@ func checkStatements(t *testing.T, state *servers.State) {
 	if _, err := conn.Exec(t.Context(), "DELETE FROM orders"); err == nil {
 		t.Error("the role that is meant to watch may write")
 	}
+}
+
+// checkSessions holds a transaction open beside the load, ends it, and sees
+// that one that fails says so.
+func checkSessions(t *testing.T, state *servers.State) {
+	conn, err := pgx.Connect(t.Context(), state.Addresses.Postgres)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	open := func(want int) error {
+		var n int
+		err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'report' AND state = 'idle in transaction'").Scan(&n)
+		if err == nil && n != want {
+			err = fmt.Errorf("%d sessions are idle in a transaction, want %d", n, want)
+		}
+		return err
+	}
+	end := load.Beside(t.Context(), state.Addresses.Owner, []scenario.Session{{Name: "report", SQL: []string{"BEGIN", "SELECT count(*) FROM orders"}, Hold: time.Hour}})
+	eventually(t, func() error { return open(1) })
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+	eventually(t, func() error { return open(0) })
+	failing := []scenario.Session{{Name: "report", SQL: []string{"SELECT no_such_column FROM orders"}}}
+	eventually(t, func() error {
+		end := load.Beside(t.Context(), state.Addresses.Owner, failing)
+		time.Sleep(100 * time.Millisecond)
+		if err := end(); err == nil || !strings.Contains(err.Error(), "no_such_column") {
+			return fmt.Errorf("error is %v", err)
+		}
+		return nil
+	})
 }
 
 func checkNothingLeft(t *testing.T, state *servers.State) {

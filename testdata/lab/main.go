@@ -28,12 +28,17 @@ import (
 //go:embed scenarios/*.yaml
 var scenarioFiles embed.FS
 
+//go:embed repeats/*.yaml
+var repeatFiles embed.FS
+
 const usage = `usage: lab [flags] VERB
 
   doctor [--fix]         say what is missing and how to get it, or get it
   up [SCENARIO]          bring the lab up, with a fault if one is named
   run SCENARIO...        one fresh lab each: load, diagnose, score
   matrix [SCENARIO...]   as run, all by default; one table; fails unless all are right
+  repeats VARIANT        one lab, several short runs of one load, the evidence of each kept:
+                         what differs between them is noise
   list                   the scenarios and the handicaps
   down                   end the lab and remove what it made
 
@@ -122,6 +127,8 @@ func (a *app) do(ctx context.Context, verb string, names []string) error {
 		return a.runAll(ctx, names)
 	case "matrix":
 		return a.runAll(ctx, names)
+	case "repeats":
+		return a.repeats(ctx, names)
 	case "list":
 		for _, s := range a.scenarios {
 			fmt.Fprintf(a.out, "%-18s %s", s.Name, s.Description)

@@ -237,7 +237,7 @@ func (a *app) judge(l *line, s scenario.Scenario, out string) error {
 	if !a.options.record {
 		return nil
 	}
-	return copyFile(filepath.Join(out, "run.culprit"), filepath.Join(a.source, "..", "scenarios", a.handicap.of(s), "run.culprit"))
+	return a.record(want, filepath.Join(out, "run.culprit"))
 }
 
 // command is k6, by itself or as the load command of culprit.
@@ -275,15 +275,4 @@ func (a *app) sources(state *servers.State) []string {
 		args = append(args, "--pgbouncer", at.PgBouncer)
 	}
 	return args
-}
-
-func copyFile(from, to string) error {
-	text, err := os.ReadFile(from)
-	if err != nil {
-		return fmt.Errorf("record bundle: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		return fmt.Errorf("record bundle: %w", err)
-	}
-	return os.WriteFile(to, text, 0o644)
 }

@@ -66,6 +66,8 @@ func candidates() []Program {
 		{Name: "hypopg", Debian: "postgresql-15-hypopg", Optional: "without it no test tries the advice of an index", ForTests: true},
 		{Name: "pgbouncer", Debian: "pgbouncer", Optional: "without it the scenario and the tests with a pooler are skipped"},
 		{Name: "haproxy", Debian: "haproxy", Optional: "without it the scenario with a full proxy cannot run"},
+		{Name: "systemd-analyze", Debian: "systemd", Optional: "without it no test checks the units", ForTests: true},
+		{Name: "alertmanager", Debian: "prometheus-alertmanager", Optional: "without it no test sends an alert to a real Alertmanager", ForTests: true},
 		{Name: "chromium", Debian: "chromium", Optional: "without it no test opens the report in a browser", ForTests: true},
 	}
 }

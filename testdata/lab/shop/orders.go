@@ -57,7 +57,7 @@ func newOrders(ctx context.Context, p settings.Process, t *telemetry) (routes, f
 	o := &orders{
 		db:       db,
 		client:   client,
-		payments: &paymentClient{client: client, base: p.Peers["payments"], attempts: p.Choices.PayAttempts, patience: p.Choices.Patience},
+		payments: &paymentClient{client: client, url: p.Peers["payments"] + p.Rename("/payments"), attempts: p.Choices.PayAttempts, patience: p.Choices.Patience},
 		partner:  p.Peers["partner"],
 		widgets:  widgetsOf(p.Choices.Figures),
 		choices:  p.Choices,

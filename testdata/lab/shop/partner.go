@@ -18,6 +18,7 @@ import (
 type partner struct {
 	habits settings.Habits
 	open   time.Time
+	answer time.Duration // that a card takes
 }
 
 // quoteTime is how long the quickest and the slowest answer of a carrier take.
@@ -28,7 +29,7 @@ var errRefused = errors.New("try again later")
 
 // runPartner serves without instruments until the context ends.
 func runPartner(ctx context.Context, p settings.Process) error {
-	it := &partner{habits: p.Choices.Partner, open: time.Now()}
+	it := &partner{habits: p.Choices.Partner, answer: p.Choices.Authorization, open: time.Now()}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("POST /authorize", it.authorize)
@@ -38,7 +39,7 @@ func runPartner(ctx context.Context, p settings.Process) error {
 
 // authorize a card, after its usual time and whatever its habits add.
 func (p *partner) authorize(w http.ResponseWriter, r *http.Request) {
-	took := authorizationTime
+	took := p.answer
 	if rand.Float64() < p.habits.Hangs {
 		took = p.habits.HangTime
 	}

@@ -21,7 +21,8 @@ type payments struct {
 	db      *database
 	tracer  trace.Tracer
 	client  *http.Client
-	partner string // base URL; "": a card takes its time and nobody is asked
+	answer  time.Duration // of the card network
+	partner string        // base URL; "": a card takes its time and nobody is asked
 }
 
 // payment is the body of POST /payments.
@@ -31,16 +32,12 @@ type payment struct {
 	Cents int64  `json:"cents"`
 }
 
-// authorizationTime is how long the card network, which is no part of the
-// shop, takes to answer.
-const authorizationTime = 80 * time.Millisecond
-
 func newPayments(ctx context.Context, p settings.Process, t *telemetry) (routes, func(), error) {
 	db, err := openPool(ctx, p, t)
 	if err != nil {
 		return nil, nil, err
 	}
-	service := &payments{db: db, tracer: t.tracers.Tracer("payments"), client: t.client()}
+	service := &payments{db: db, tracer: t.tracers.Tracer("payments"), client: t.client(), answer: p.Choices.Authorization}
 	if p.Choices.Authorizing == settings.AuthorizedByPartner {
 		service.partner = p.Peers["partner"]
 	}
@@ -75,7 +72,7 @@ func (p *payments) authorize(ctx context.Context) error {
 	}
 	ctx, span := p.tracer.Start(ctx, "authorize card", trace.WithSpanKind(trace.SpanKindClient))
 	defer span.End()
-	if !pause(ctx, authorizationTime) {
+	if !pause(ctx, p.answer) {
 		return ctx.Err()
 	}
 	return nil
@@ -84,7 +81,7 @@ func (p *payments) authorize(ctx context.Context) error {
 // paymentClient calls the payments service.
 type paymentClient struct {
 	client   *http.Client
-	base     string
+	url      string
 	attempts int           // as long as payments fails or is silent, without a pause between them
 	patience time.Duration // for each attempt; 0: as long as it takes
 }
@@ -115,11 +112,11 @@ const mostRefusals = 20
 
 func (c *paymentClient) once(ctx context.Context, body []byte) error {
 	if c.patience == 0 {
-		return post(ctx, c.client, c.base+"/payments", body)
+		return post(ctx, c.client, c.url, body)
 	}
 	limited, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
-	err := post(limited, c.client, c.base+"/payments", body)
+	err := post(limited, c.client, c.url, body)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return errUnpaid
 	}

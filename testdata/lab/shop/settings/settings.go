@@ -65,27 +65,28 @@ func ReplicaName(service string, n int) string {
 // Choices are the design decisions that a scenario can turn into a fault. The
 // zero value of each means the sound choice.
 type Choices struct {
-	Authorizing string        `json:"authorizing,omitempty" yaml:"authorizing"`   // inside: a card takes its time; partner: the partner is asked
-	BestLife    time.Duration `json:"best_life,omitempty" yaml:"best_life"`       // after which the list of the best expires; 0: as everything else in the cache
-	CacheKey    string        `json:"cache_key,omitempty" yaml:"cache_key"`       // stable; request: unique to the request
-	ConnLife    time.Duration `json:"conn_life,omitempty" yaml:"conn_life"`       // after which a connection is replaced; 0: the library's hour
-	Consumers   int           `json:"consumers,omitempty" yaml:"consumers"`       // that make queued payments side by side
-	EventCounts bool          `json:"event_counts,omitempty" yaml:"event_counts"` // deliveries add up their subjects in event_counts, too
-	Figures     string        `json:"figures,omitempty" yaml:"figures"`           // together: two statements a summary; each: one a figure
-	ItemLoading string        `json:"item_loading,omitempty" yaml:"item_loading"` // join: one statement; each: one a row
-	KeepReviews bool          `json:"keep_reviews,omitempty" yaml:"keep_reviews"` // all reviews in memory, too
-	KeepViews   bool          `json:"keep_views,omitempty" yaml:"keep_views"`     // every view of a product, for as long as the process lives
-	Partner     Habits        `json:"partner,omitzero" yaml:"habits"`             // of the partner alone
-	Patience    time.Duration `json:"patience,omitempty" yaml:"patience"`         // for a payment; then the order is accepted unpaid
-	PayAttempts int           `json:"pay_attempts,omitempty" yaml:"pay_attempts"`
-	Paying      string        `json:"paying,omitempty" yaml:"paying"`             // call: orders calls payments; queue: it puts a message into a queue and waits for the answer
-	PayRate     float64       `json:"pay_rate,omitempty" yaml:"pay_rate"`         // payments a second that are let in, the others refused; 0: all
-	PoolSize    int           `json:"pool_size,omitempty" yaml:"pool_size"`       // connections of the pgx pool
-	Quoting     string        `json:"quoting,omitempty" yaml:"quoting"`           // at-once: carriers are asked side by side; in-turn: one after another
-	Ranking     string        `json:"ranking,omitempty" yaml:"ranking"`           // pass: the nearest by one pass over all; passes: by one pass each; sort: by sorting all
-	SalesTotals int           `json:"sales_totals,omitempty" yaml:"sales_totals"` // rows of sales_totals that orders add themselves to, first of all; 0: no totals
-	Threads     int           `json:"threads,omitempty" yaml:"threads"`           // of a batch
-	Writers     int           `json:"writers,omitempty" yaml:"writers"`           // sessions that store one delivery of events side by side
+	Authorization time.Duration `json:"authorization,omitempty" yaml:"authorization"` // how long the card network, which is no part of the shop, takes to answer
+	Authorizing   string        `json:"authorizing,omitempty" yaml:"authorizing"`     // inside: a card takes its time; partner: the partner is asked
+	BestLife      time.Duration `json:"best_life,omitempty" yaml:"best_life"`         // after which the list of the best expires; 0: as everything else in the cache
+	CacheKey      string        `json:"cache_key,omitempty" yaml:"cache_key"`         // stable; request: unique to the request
+	ConnLife      time.Duration `json:"conn_life,omitempty" yaml:"conn_life"`         // after which a connection is replaced; 0: the library's hour
+	Consumers     int           `json:"consumers,omitempty" yaml:"consumers"`         // that make queued payments side by side
+	EventCounts   bool          `json:"event_counts,omitempty" yaml:"event_counts"`   // deliveries add up their subjects in event_counts, too
+	Figures       string        `json:"figures,omitempty" yaml:"figures"`             // together: two statements a summary; each: one a figure
+	ItemLoading   string        `json:"item_loading,omitempty" yaml:"item_loading"`   // join: one statement; each: one a row
+	KeepReviews   bool          `json:"keep_reviews,omitempty" yaml:"keep_reviews"`   // all reviews in memory, too
+	KeepViews     bool          `json:"keep_views,omitempty" yaml:"keep_views"`       // every view of a product, for as long as the process lives
+	Partner       Habits        `json:"partner,omitzero" yaml:"habits"`               // of the partner alone
+	Patience      time.Duration `json:"patience,omitempty" yaml:"patience"`           // for a payment; then the order is accepted unpaid
+	PayAttempts   int           `json:"pay_attempts,omitempty" yaml:"pay_attempts"`
+	Paying        string        `json:"paying,omitempty" yaml:"paying"`             // call: orders calls payments; queue: it puts a message into a queue and waits for the answer
+	PayRate       float64       `json:"pay_rate,omitempty" yaml:"pay_rate"`         // payments a second that are let in, the others refused; 0: all
+	PoolSize      int           `json:"pool_size,omitempty" yaml:"pool_size"`       // connections of the pgx pool
+	Quoting       string        `json:"quoting,omitempty" yaml:"quoting"`           // at-once: carriers are asked side by side; in-turn: one after another
+	Ranking       string        `json:"ranking,omitempty" yaml:"ranking"`           // pass: the nearest by one pass over all; passes: by one pass each; sort: by sorting all
+	SalesTotals   int           `json:"sales_totals,omitempty" yaml:"sales_totals"` // rows of sales_totals that orders add themselves to, first of all; 0: no totals
+	Threads       int           `json:"threads,omitempty" yaml:"threads"`           // of a batch
+	Writers       int           `json:"writers,omitempty" yaml:"writers"`           // sessions that store one delivery of events side by side
 }
 
 // Habits are what a partner does besides answering. The zero value is a
@@ -137,6 +138,7 @@ func (c Choices) Sound() Choices {
 }
 
 func (c Choices) soundCalls() Choices {
+	c.Authorization = cmp.Or(c.Authorization, 80*time.Millisecond)
 	c.Authorizing = cmp.Or(c.Authorizing, AuthorizedInside)
 	c.Figures = cmp.Or(c.Figures, FiguresTogether)
 	c.PayAttempts = cmp.Or(c.PayAttempts, 1)
@@ -158,6 +160,8 @@ func (c Choices) Validate() error {
 		return fmt.Errorf("conn_life %s is negative", c.ConnLife)
 	case c.SalesTotals < 0:
 		return fmt.Errorf("sales_totals %d is negative", c.SalesTotals)
+	case c.Authorization < 0:
+		return fmt.Errorf("authorization %s is negative", c.Authorization)
 	case c.Writers < 1:
 		return fmt.Errorf("writers %d is not positive", c.Writers)
 	case c.ItemLoading != ItemsJoined && c.ItemLoading != ItemsEach:

@@ -1,0 +1,113 @@
+package analyzers
+
+import (
+	"math"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
+)
+
+// rough is what is known of a mechanism's cost where no trace tells.
+type rough struct {
+	service string  // whose operations meet it; "": any
+	calls   float64 // how often it struck in the window; 0: not known
+	saved   func(*Symptom) float64
+	method  string
+}
+
+// evenly is a wait that every request has alike, s.
+func evenly(wait float64) func(*Symptom) float64 {
+	return func(*Symptom) float64 { return wait }
+}
+
+// orRough estimates the gain from metrics or the database's account, where no
+// trace could tell: of the operations that may meet the mechanism the one that
+// it costs most, and of those that it costs alike the slowest. The interval
+// reaches from nothing to the double: the tail of a wait is longer than its
+// mean.
+func (p *Pass) orRough(i *Impact, hurt []evidence.Entity, r rough) (*Impact, []evidence.Entity) {
+	if i != nil || len(p.Facts.Traces) > 0 {
+		return i, hurt
+	}
+	if s := p.askedAsOften(r); s != nil {
+		return r.impact(s, r.inEach(s))
+	}
+	var worst *Symptom
+	most := 0.0
+	for i := range p.Facts.Symptoms {
+		s := &p.Facts.Symptoms[i]
+		if r.service != "" && s.Entity.Service != r.service || s.Requests < minRequests {
+			continue
+		}
+		saved := min(r.saved(s), s.P95)
+		if saved > most || saved == most && worst != nil && s.P95 > worst.P95 {
+			worst, most = s, saved
+		}
+	}
+	if worst == nil {
+		return nil, nil
+	}
+	return r.impact(worst, most)
+}
+
+func (r rough) impact(s *Symptom, saved float64) (*Impact, []evidence.Entity) {
+	return &Impact{Operation: s.Entity, Percentile: tracedTail, Now: s.P95, Then: s.P95 - saved,
+		Low: 0, High: min(2*saved, s.P95), Method: r.method}, []evidence.Entity{s.Entity}
+}
+
+// callsAgree: calls and requests of the same minutes differ by a few per cent,
+// since a rate misses what came before a counter's first sample and after its
+// last.
+const callsAgree = 0.06
+
+// askedAsOften is the operation that each request of meets the mechanism once:
+// the one that is asked about as often as it strikes, and of several the
+// fastest that can hold it. Nil where none is.
+func (p *Pass) askedAsOften(r rough) *Symptom {
+	var fastest *Symptom
+	for i := range p.Facts.Symptoms {
+		s := &p.Facts.Symptoms[i]
+		if r.service != "" && s.Entity.Service != r.service || s.Requests < minRequests {
+			continue
+		}
+		holds := math.Abs(r.calls/s.Requests-1) <= callsAgree && s.P95 >= r.saved(s)
+		if holds && (fastest == nil || s.P95 < fastest.P95) {
+			fastest = s
+		}
+	}
+	return fastest
+}
+
+// inEach is what a wait in each request costs the tail: a mean that is some
+// share of the median request is taken to be that share of a slow one.
+func (r rough) inEach(s *Symptom) float64 {
+	if s.P50 == 0 {
+		return r.saved(s)
+	}
+	return min(1, r.saved(s)/s.P50) * s.P95
+}
+
+// queued is the tail of a wait in a queue: with a mean over all who ask, and
+// the share of them that wait at all. Among those that wait it is distributed
+// exponentially (M/M/c; Kleinrock, Queueing Systems I, 1975). A request that
+// does not wait takes at least the median where fewer than half do: no more
+// than what lies above it can be saved.
+func queued(wait, share float64) func(*Symptom) float64 {
+	tail := func(q float64) float64 {
+		if share <= 1-q {
+			return 0
+		}
+		return wait / share * math.Log(share/(1-q))
+	}
+	return func(s *Symptom) float64 {
+		return min(tail(tracedTail), s.P95-max(0, s.P50-tail(0.5)))
+	}
+}
+
+// aboveBaseline is how far the tail of an operation lies above its baseline,
+// s; 0 where it has none.
+func aboveBaseline(s *Symptom) float64 {
+	if s.BaselineP95 == 0 {
+		return 0
+	}
+	return max(0, s.P95-s.BaselineP95)
+}

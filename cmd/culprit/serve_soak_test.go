@@ -1,0 +1,309 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/culprit-rca/culprit/cmd/culprit/audits"
+	"github.com/culprit-rca/culprit/report"
+	"github.com/culprit-rca/culprit/report/archive"
+)
+
+// soakTime is how long the two soaks last: CULPRIT_SOAK=1h for the long one.
+func soakTime(t *testing.T) time.Duration {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("not in short mode")
+	}
+	text := os.Getenv("CULPRIT_SOAK")
+	if text == "" {
+		return 24 * time.Second
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// idleMiB is what a service may hold that has nothing to do.
+const idleMiB = 64
+
+// An accelerated schedule while the sources go away, hang and come back, and
+// the service itself is killed: every slot has one record, none is done twice,
+// what is recorded can be read, and memory stays where it was.
+func TestServeSoak(t *testing.T) {
+	t.Parallel()
+	d := soakTime(t)
+	prometheus, prometheusURL := realPrometheus(t)
+	jaeger, jaegerURL := realJaeger(t)
+	postgres, dsn := realPostgres(t)
+	history := filepath.Join(t.TempDir(), "history")
+	config := write(t, "culprit.yaml", fmt.Sprintf(`
+targets:
+- name: all
+  schedule: "@every 7s"
+  window: 5m
+  timeout: 4s
+  watch: 1s
+  prometheus: {url: "%[1]s"}
+  traces: {url: "%[2]s"}
+  postgres: {dsn: "%[3]s"}
+- name: metrics
+  schedule: "*/2 * * * * *"
+  window: 5m
+  late: 3s
+  timeout: 4s
+  prometheus: {url: "%[1]s"}
+- name: traces
+  schedule: "@every 5s"
+  window: 5m
+  timeout: 4s
+  traces: {url: "%[2]s"}
+history: {directory: "%[4]s"}
+audits: {at_once: 3}
+`, prometheusURL, jaegerURL, dsn, history))
+	r := serveProcess(t, config)
+	var memory []float64
+	go1 := func(f func()) { f(); memory = append(memory, watchMemory(t, r, d/12)...) }
+	kills := 0
+	for range 3 { // in the middle of what it does, three times
+		go1(func() {})
+		_ = r.end(syscall.SIGKILL)
+		kills++
+		readable(t, history)
+		r.start(t)
+	}
+	memory = nil
+	for _, step := range []func(){
+		func() { _ = prometheus.end(syscall.SIGKILL) }, func() { prometheus.start(t) },
+		func() { _ = postgres.end(syscall.SIGQUIT) }, func() { postgres.start(t) },
+		func() { jaeger.signal(syscall.SIGSTOP); prometheus.signal(syscall.SIGSTOP) },
+		func() { jaeger.signal(syscall.SIGCONT); prometheus.signal(syscall.SIGCONT) },
+		func() { _ = jaeger.end(syscall.SIGTERM); _ = postgres.end(syscall.SIGTERM) },
+		func() { jaeger.start(t); postgres.start(t) }, func() {},
+	} {
+		go1(step)
+	}
+	if err := r.end(syscall.SIGTERM); err != nil {
+		t.Errorf("it did not stop well: %v\n%s", err, r.log.String())
+	}
+	holdFlat(t, memory)
+	holdSlots(t, openRuns(t, history), map[string]string{"all": "@every 7s", "metrics": "*/2 * * * * *", "traces": "@every 5s"})
+	holdOnce(t, kills, r)
+	idle(t, history, prometheusURL)
+}
+
+// watchMemory samples for so long.
+func watchMemory(t *testing.T, r *replica, d time.Duration) (out []float64) {
+	t.Helper()
+	for until := time.Now().Add(d); time.Now().Before(until); time.Sleep(500 * time.Millisecond) {
+		out = append(out, r.rss(t))
+	}
+	return out
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	return v[len(v)/2]
+}
+
+// holdFlat compares the last third with the first after the last kill.
+func holdFlat(t *testing.T, memory []float64) {
+	t.Helper()
+	n := len(memory) / 3
+	first, last := median(memory[:n]), median(memory[2*n:])
+	t.Logf("memory at work: %.1f MiB in the first third, %.1f MiB in the last, at most %.1f MiB, %d samples", first, last, slices.Max(memory), len(memory))
+	if last > 1.3*first+8 {
+		t.Errorf("memory grew from %.1f to %.1f MiB", first, last)
+	}
+}
+
+// idle looks at a service that has the history and nothing to do.
+func idle(t *testing.T, history, prometheusURL string) {
+	t.Helper()
+	r := serveProcess(t, write(t, "idle.yaml", fmt.Sprintf("targets: [{name: metrics, schedule: '@yearly', prometheus: {url: '%s'}}]\nhistory: {directory: '%s'}\n", prometheusURL, history)))
+	time.Sleep(3 * time.Second)
+	rss := r.rss(t)
+	t.Logf("memory idle: %.1f MiB", rss)
+	if rss > idleMiB {
+		t.Errorf("idle it holds %.1f MiB, want at most %d", rss, idleMiB)
+	}
+	if err := r.end(syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+}
+
+func openRuns(t *testing.T, history string) []archive.Run {
+	t.Helper()
+	store, err := archive.OpenDirectory(history, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	return runsOf(t, store)
+}
+
+// runsOf are all records, oldest first; every report among them can be read.
+func runsOf(t *testing.T, store archive.Store) []archive.Run {
+	t.Helper()
+	ctx := context.Background()
+	runs, err := store.Runs(ctx, archive.Query{Limit: 1_000_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(runs)
+	for _, r := range runs {
+		text, err := store.Report(ctx, r.ID)
+		if errors.Is(err, archive.ErrUnknown) && !r.Reported {
+			continue
+		}
+		if err == nil {
+			_, err = report.Read(bytes.NewReader(text))
+		}
+		if err != nil {
+			t.Errorf("the report of %s, %s: %v", r.ID, r.State, err)
+		}
+	}
+	return runs
+}
+
+// readable opens a copy of the history as a kill left it: the service is about
+// to open the original.
+func readable(t *testing.T, history string) {
+	t.Helper()
+	copied := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(copied, os.DirFS(history)); err != nil {
+		t.Fatal(err)
+	}
+	openRuns(t, copied)
+}
+
+// holdSlots wants one record for each time of the plan from the first to the
+// last: done or not, but there.
+func holdSlots(t *testing.T, runs []archive.Run, plans map[string]string) {
+	t.Helper()
+	for target, expression := range plans {
+		p, err := audits.ParsePlan(expression, time.UTC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		states := map[archive.State]int{}
+		var last time.Time
+		for _, r := range runs {
+			if r.Target != target || r.Trigger != archive.Schedule {
+				continue
+			}
+			if states[r.State]++; r.State == archive.Failed && states[r.State] == 1 {
+				t.Logf("%s failed first at %s: %s", target, r.Slot, r.Reason)
+			}
+			if !last.IsZero() && !p.Next(last).Equal(r.Slot) && !standsForMany(t, p, last, r) {
+				t.Errorf("%s: after %s comes %s, want %s", target, last, r.Slot, p.Next(last))
+			}
+			if last = r.Slot; r.State == archive.Running {
+				t.Errorf("%s: %s is running after the end", target, r.ID)
+			}
+		}
+		t.Logf("%s, %s: %v", target, expression, states)
+		if states[archive.Done] == 0 || states[archive.Queued] > 1 {
+			t.Errorf("%s: %v", target, states)
+		}
+	}
+}
+
+// standsForMany holds for the one record of many times that were missed in a
+// long outage, when it names all of them.
+func standsForMany(t *testing.T, p *audits.Plan, last time.Time, r archive.Run) bool {
+	t.Helper()
+	var n int
+	var from string
+	if _, err := fmt.Sscanf(r.Reason, "%d audits from %s to this one", &n, &from); err != nil || r.State != archive.Missed {
+		return false
+	}
+	slot := p.Next(last)
+	begins := slot.Format(time.RFC3339) == from
+	for ; n > 1; n-- {
+		slot = p.Next(slot)
+	}
+	return begins && slot.Equal(r.Slot)
+}
+
+// holdOnce wants no run ended twice, and none begun again but for a kill: at
+// most three are at work at once.
+func holdOnce(t *testing.T, kills int, replicas ...*replica) {
+	t.Helper()
+	begun, ended := counts(replicas...)
+	again := 0
+	for id, n := range begun {
+		again += n - 1
+		if ended[id] > 1 {
+			t.Errorf("%s ended %d times", id, ended[id])
+		}
+	}
+	t.Logf("%d runs begun, %d ended, %d begun again after %d kills", len(begun), len(ended), again, kills)
+	if again > 3*kills || len(ended) == 0 {
+		t.Errorf("%d runs were begun again after %d kills", again, kills)
+	}
+}
+
+// Two replicas on one PostgreSQL: each slot once, though the store goes away
+// and comes back, one replica is killed at work and the other is frozen until
+// its work was taken from it.
+func TestServeReplicas(t *testing.T) {
+	t.Parallel()
+	d := soakTime(t)
+	_, prometheusURL := realPrometheus(t)
+	postgres, dsn := realPostgres(t)
+	config := write(t, "culprit.yaml", fmt.Sprintf(`
+targets:
+- {name: one, schedule: "@every 2s", window: 5m, timeout: 4s, watch: 1s, prometheus: &p {url: "%s"}}
+- {name: two, schedule: "* * * * * *", window: 5m, late: 5s, timeout: 4s, prometheus: *p}
+- {name: three, schedule: "@every 3s", jitter: 1500ms, window: 5m, timeout: 4s, prometheus: *p}
+history: {postgres: {dsn: "%s"}}
+audits: {at_once: 2, beat: 500ms}
+`, prometheusURL, dsn))
+	a, b := serveProcess(t, config), serveProcess(t, config)
+	wait := func() { time.Sleep(d / 8) }
+	wait()
+	_ = postgres.end(syscall.SIGQUIT)
+	wait()
+	postgres.start(t)
+	wait()
+	_ = a.end(syscall.SIGKILL)
+	wait()
+	a.start(t)
+	b.signal(syscall.SIGSTOP)
+	wait()
+	b.signal(syscall.SIGCONT)
+	wait()
+	_ = postgres.end(syscall.SIGINT)
+	postgres.start(t)
+	wait()
+	for _, r := range []*replica{a, b} {
+		if err := r.end(syscall.SIGTERM); err != nil {
+			t.Errorf("it did not stop well: %v", err)
+		}
+	}
+	store, err := archive.OpenPostgres(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	holdSlots(t, runsOf(t, store), map[string]string{"one": "@every 2s", "two": "* * * * * *", "three": "@every 3s"})
+	holdOnce(t, 3, a, b) // the one that is frozen loses its work, as the one that is killed
+	_, byA := counts(a)
+	_, byB := counts(b)
+	t.Logf("%d ended by one, %d by the other", len(byA), len(byB))
+	if len(byA) == 0 || len(byB) == 0 {
+		t.Error("one replica did nothing")
+	}
+}

@@ -1,0 +1,68 @@
+package servers
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+
+	"github.com/culprit-rca/culprit/testdata/lab/scenario"
+)
+
+func TestLimitOfTheDiskReachesTheKernel(t *testing.T) {
+	device, err := deviceOf(".")
+	if err != nil {
+		t.Skip(err)
+	}
+	if !regexp.MustCompile(`^\d+:\d+$`).MatchString(device) {
+		t.Fatalf("device is %q", device)
+	}
+	if err := CgroupsWritable(); err != nil {
+		t.Skipf("needs a writable cgroup: %v", err)
+	}
+	l := &lab{groups: kernelGroups, state: &State{ID: "culprit-lab-disk-" + strconv.Itoa(os.Getpid()), Dir: t.TempDir()}}
+	l.Scenario = scenario.Scenario{Fault: scenario.Fault{Disk: map[string]int{"postgres": 60}}}
+	t.Cleanup(func() {
+		if err := removeFolders(l.state.Cgroups); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := l.makeParent(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l.db = &database{data: "."}
+	if l.db.group, err = l.group("postgres"); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.withDisk("postgres", l.db.group); err != nil {
+		t.Skip(err)
+	}
+	if err := l.limitDisk(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	file, want := filepath.Join(l.db.group.folders[len(l.db.group.folders)-1], "blkio.throttle.write_iops_device"), device+" 60\n"
+	if kernelGroups.unified() {
+		file, want = filepath.Join(l.db.group.folders[0], "io.max"), device+" rbps=max wbps=max riops=max wiops=60\n"
+	}
+	if text, err := os.ReadFile(file); err != nil || string(text) != want {
+		t.Errorf("%s holds %q, %v; want %q", file, text, err, want)
+	}
+}
+
+func TestLimitOfTheDiskNeedsACgroupAndADisk(t *testing.T) {
+	l := &lab{state: &State{Dir: t.TempDir()}}
+	l.Scenario = scenario.Scenario{Fault: scenario.Fault{Disk: map[string]int{"postgres": 60}}}
+	if err := l.withDisk("postgres", nil); !errors.Is(err, ErrCannotRun) {
+		t.Errorf("without a cgroup: %v", err)
+	}
+	l.db = &database{data: "/proc"}
+	if err := l.limitDisk(t.Context()); !errors.Is(err, ErrCannotRun) {
+		t.Errorf("in memory: %v", err)
+	}
+	l.Scenario.Fault.Disk = nil
+	if err := errors.Join(l.withDisk("postgres", nil), l.limitDisk(t.Context())); err != nil {
+		t.Errorf("without the fault: %v", err)
+	}
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// scoreboard is what all runs add up to.
+type scoreboard struct{ outcomes []outcome }
+
+func (s *scoreboard) markdown(to io.Writer) error {
+	p := &printer{to: to}
+	p.f("# Scoreboard\n\nHow often culprit names what was planted. Written by `make scoreboard`; every run was recorded live by the lab and is judged by the present rules. A handicap takes a witness away from the recorded run, unless the lab recorded it so (+).\n")
+	s.handicapTable(p)
+	s.gainLines(p)
+	s.reliabilityTable(p)
+	s.runTable(p)
+	return p.err
+}
+
+// of gives the outcomes under one handicap.
+func (s *scoreboard) of(handicap string) []outcome {
+	var some []outcome
+	for _, o := range s.outcomes {
+		if o.handicap == handicap {
+			some = append(some, o)
+		}
+	}
+	return some
+}
+
+// accuracy over runs: AC@k is the share of planted faults whose cause stands
+// among the first k (the measure of the RCAEval benchmark).
+type accuracy struct {
+	faults, sound int // runs with a planted fault, and without
+	first, top    float64
+	meanRank      float64 // of those found
+	untrue        int     // causes that were not planted
+	falsely       int     // sound runs with a cause
+	abstained     int     // faults not found, and no other cause said
+}
+
+func accuracyOf(outcomes []outcome) accuracy {
+	var a accuracy
+	var found, ranks float64
+	for _, o := range outcomes {
+		a.untrue += len(o.untrue)
+		if o.run.planted.Expect == nil {
+			a.sound++
+			a.falsely += int(is(len(o.untrue) > 0))
+			continue
+		}
+		a.faults++
+		a.first += is(o.rank == 1)
+		a.top += is(o.rank >= 1 && o.rank <= 3)
+		a.abstained += int(is(o.rank == 0 && len(o.untrue) == 0))
+		found += is(o.rank > 0)
+		ranks += float64(o.rank)
+	}
+	n := max(1, float64(a.faults))
+	a.first, a.top, a.meanRank = a.first/n, a.top/n, ranks/max(1, found)
+	return a
+}
+
+func (s *scoreboard) handicapTable(p *printer) {
+	p.f("\n| sight | faults | AC@1 | AC@3 | mean rank | abstained | false causes | sound runs | with a false cause |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	for _, h := range s.handicaps() {
+		a := accuracyOf(s.of(h))
+		p.f("| %s | %d | %.2f | %.2f | %.1f | %d | %d | %d | %d |\n", cmp.Or(h, "full"), a.faults, a.first, a.top, a.meanRank, a.abstained, a.untrue, a.sound, a.falsely)
+	}
+	s.rankerRows(p)
+}
+
+// rankerRows puts the simple rankers below, over the runs with full sight.
+func (s *scoreboard) rankerRows(p *printer) {
+	sums := map[string]*chance{}
+	var n float64
+	var names []string
+	for _, o := range s.of("") {
+		n += is(len(o.rankers) > 0)
+		for _, r := range o.rankers {
+			if sums[r.ranker] == nil {
+				sums[r.ranker] = &chance{}
+				names = append(names, r.ranker)
+			}
+			sums[r.ranker].first += r.first
+			sums[r.ranker].top += r.top
+		}
+	}
+	for _, name := range names {
+		p.f("| *%s* | %.0f | %.2f | %.2f | | | | | |\n", name, n, sums[name].first/n, sums[name].top/n)
+	}
+}
+
+// handicaps that occur, full sight first.
+func (s *scoreboard) handicaps() []string {
+	var names []string
+	for _, o := range s.outcomes {
+		if !slices.Contains(names, o.handicap) {
+			names = append(names, o.handicap)
+		}
+	}
+	slices.SortStableFunc(names, func(x, y string) int { return int(is(x != "")) - int(is(y != "")) })
+	return names
+}
+
+// gains of the runs with full sight.
+func (s *scoreboard) gains() []gain {
+	var all []gain
+	for _, o := range s.of("") {
+		if o.gain != nil {
+			all = append(all, *o.gain)
+		}
+	}
+	slices.SortFunc(all, func(x, y gain) int { return cmp.Compare(x.err(), y.err()) })
+	return all
+}
+
+func (s *scoreboard) gainLines(p *printer) {
+	gains := s.gains()
+	if len(gains) == 0 {
+		return
+	}
+	var inside int
+	for _, g := range gains {
+		inside += int(is(g.inside()))
+	}
+	p.f("\nPredicted gain against the p95 of the healthy run at the same load: median error %.0f %% over %d faults; %d of %d measured gains lie in the stated interval.\n",
+		100*gains[len(gains)/2].err(), len(gains), inside, len(gains))
+}
+
+// reliabilityTable says of the causes scored alike how many were right.
+func (s *scoreboard) reliabilityTable(p *printer) {
+	p.f("\n| score | causes | right |\n|---|--:|--:|\n")
+	for low := 0.5; low < 0.95; low += 0.1 {
+		high := low + 0.1
+		all, right := 0, 0.0
+		for _, o := range s.outcomes {
+			for _, b := range o.believed {
+				if b.score >= low-1e-9 && (b.score < high-1e-9 || high > 0.95) {
+					all++
+					right += is(b.right)
+				}
+			}
+		}
+		if all > 0 {
+			p.f("| %.1f to %.1f | %d | %.0f %% |\n", low, high, all, 100*right/float64(all))
+		}
+	}
+}
+
+func (s *scoreboard) runTable(p *printer) {
+	p.f("\n| run | planted | rank | verdict | false causes | error of the gain |\n|---|---|--:|---|---|--:|\n")
+	for _, o := range s.outcomes {
+		p.f("| %s | %s | %s | %s | %s | %s |\n", o.name(), o.plantedText(), o.rankText(), o.status, strings.Join(o.untrue, "; "), o.gainText())
+	}
+}
+
+func (o outcome) plantedText() string {
+	if o.run.planted.Expect == nil {
+		return "nothing"
+	}
+	return o.run.planted.Expect.Rule
+}
+
+func (o outcome) rankText() string {
+	switch {
+	case o.run.planted.Expect == nil:
+		return ""
+	case o.rank == 0:
+		return "absent"
+	}
+	return fmt.Sprint(o.rank)
+}
+
+func (o outcome) gainText() string {
+	if o.gain == nil {
+		return ""
+	}
+	return fmt.Sprintf("%.0f %%", 100*o.gain.err())
+}
