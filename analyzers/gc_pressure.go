@@ -21,8 +21,8 @@ const (
 // so that a share of 0.2 over all of the time means that it hardly ever rests.
 var gcPressure = Analyzer{
 	Name:  "gc-pressure",
-	Doc:   "Pauses, CPU and assists of garbage collectors against the latency of the service that has them; the gain by bringing its spans to what they take while the collector rests.",
-	Uses:  []evidence.Kind{evidence.GCTime, evidence.GCCPU, evidence.GCAssist, evidence.CPUUsage, evidence.HeapUsed, evidence.HeapMax, evidence.HeapAlloc, evidence.Spans},
+	Doc:   "Pauses, CPU and assists of garbage collectors against the latency of the service that has them; the gain by bringing its spans to what they take while the collector rests, or, where it never does, by taking out of them what pauses and assists take on average.",
+	Uses:  []evidence.Kind{evidence.ServerRequests, evidence.GCTime, evidence.GCCPU, evidence.GCAssist, evidence.CPUUsage, evidence.HeapUsed, evidence.HeapMax, evidence.HeapAlloc, evidence.Spans},
 	Finds: []Kind{FindGC, overlap(FindGC), FindGCPause, FindGCCPU, FindGCAssist, FindGCTurnover, FindHeapUse},
 	Run:   runGC,
 }
@@ -30,7 +30,8 @@ var gcPressure = Analyzer{
 func runGC(p *Pass) error {
 	for _, e := range union(p.entitiesOf(evidence.GCTime), p.entitiesOf(evidence.GCCPU)) {
 		p.reportStall(stall{finds: FindGC, entity: e, service: e.Service, stalled: p.spansAt(e), witnesses: p.gcWitnesses(e), facts: p.gcFacts(e),
-			text: fmt.Sprintf("garbage collection held up %s while it was slow", e.Service)})
+			account: func(p *Pass) (*Impact, []evidence.Entity) { return p.collectorImpact(e) },
+			text:    fmt.Sprintf("garbage collection held up %s while it was slow", e.Service)})
 	}
 	return nil
 }

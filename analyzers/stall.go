@@ -70,12 +70,17 @@ type stall struct {
 	witnesses []*witness
 	stalled   stalled // nil: what waits for it cannot be told
 	shared    bool    // all that runs there is stretched alike
+	before    bool    // it lies before the service's own measurement begins, so that others' latency shows it
+	account   account // of what it takes, where the contrast with times without it does not tell; nil: none
 	text      string  // what was the matter
 	facts     map[string]string
 	// idle is the sentence where it was measured and was not there, for rules
 	// that its presence would contradict; "" says nothing.
 	idle string
 }
+
+// account is a measure of its own of what a mechanism costs requests.
+type account func(*Pass) (*Impact, []evidence.Entity)
 
 // overlap is the finding of a mechanism that moves with the latency.
 func overlap(k Kind) Kind { return k + ".overlap" }
@@ -89,7 +94,11 @@ func (p *Pass) reportStall(s stall) {
 	if len(pr.times) == 0 {
 		return
 	}
-	strength := p.loadedMean(s.service, pr.times, pr.values)
+	felt := s.service
+	if s.before {
+		felt = ""
+	}
+	strength := p.loadedMean(felt, pr.times, pr.values)
 	if strength < 0.02 {
 		if s.idle != "" {
 			p.Report(Finding{Kind: s.finds, Entity: s.entity, Value: strength, Unit: "1", Text: s.idle})
@@ -98,16 +107,21 @@ func (p *Pass) reportStall(s stall) {
 	}
 	f := Finding{Kind: s.finds, Entity: s.entity, Value: strength, Unit: "1", Text: s.text + ": strength " + decimals(strength, 2) + " of 1", Facts: s.facts}
 	for _, w := range s.witnesses {
-		value := p.loadedMean(s.service, w.times, w.values)
+		value := p.loadedMean(felt, w.times, w.values)
 		chart := Chart{Title: w.text(value), Unit: w.unit, Lines: []Line{{Name: s.entity.String(), Times: w.times, Values: w.values}}}
 		f.Refs, f.Charts = append(f.Refs, w.ref()), append(f.Charts, chart)
 		p.Report(Finding{Kind: w.finds, Entity: s.entity, Value: value, Unit: w.unit, Text: w.text(value), Refs: []evidence.Ref{w.ref()}})
 	}
 	f.Impact, f.Victims = p.stallImpact(s, pr)
+	if s.account != nil {
+		if i, hurt := s.account(p); i != nil && (f.Impact == nil || f.Impact.AtMost || s.before && i.Saved() > f.Impact.Saved()) {
+			f.Impact, f.Victims = i, hurt
+		}
+	}
 	p.Report(f)
-	r := p.latencyCorrelation(s.service, pr.times, pr.values)
+	r := p.latencyCorrelation(felt, pr.times, pr.values)
 	p.Report(Finding{Kind: overlap(s.finds), Entity: s.entity, Value: math.Max(r, 0), Unit: "1", Refs: f.Refs,
-		Text: "it and the p95 of " + cmp.Or(s.service, "the operations") + " move together (rank correlation " + decimals(r, 2) + ")"})
+		Text: "it and the p95 of " + cmp.Or(felt, "the operations") + " move together (rank correlation " + decimals(r, 2) + ")"})
 }
 
 // presence of a mechanism: the strongest of its witnesses at each time.

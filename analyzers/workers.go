@@ -12,6 +12,7 @@ const (
 	FindWorkersUse      Kind = "workers.use"       // workers at work / workers there may be, 0..1
 	FindWorkersQueued   Kind = "workers.queued"    // tasks that wait, for each worker
 	FindWorkersRejected Kind = "workers.rejected"  // tasks refused a second
+	FindWorkersWaited   Kind = "workers.waited"    // share of the p95 of a request that passes before the handlers of the service begin, 0..1
 	FindLoopLag         Kind = "eventloop.lag"     // s an event loop is late
 	FindLoopBusy        Kind = "eventloop.busy"    // share of time that it works, 0..1
 	FindFilesUse        Kind = "files.use"         // open file descriptors / allowed, 0..1
@@ -25,14 +26,15 @@ var workerSaturation = Analyzer{
 	Name:  "worker-saturation",
 	Doc:   "Workers at work against workers there may be, tasks that wait or are refused, and how late event loops run; the gain by bringing the calls into the service to what they take while workers are free.",
 	Uses:  []evidence.Kind{evidence.WorkersBusy, evidence.WorkersMax, evidence.WorkersQueued, evidence.WorkersRejected, evidence.EventLoopLag, evidence.EventLoopBusy, evidence.FDsOpen, evidence.FDsMax, evidence.Spans},
-	Finds: []Kind{FindWorkers, overlap(FindWorkers), FindWorkersUse, FindWorkersQueued, FindWorkersRejected, FindLoopLag, FindLoopBusy, FindFilesUse},
+	Finds: []Kind{FindWorkers, overlap(FindWorkers), FindWorkersUse, FindWorkersQueued, FindWorkersRejected, FindWorkersWaited, FindLoopLag, FindLoopBusy, FindFilesUse},
 	Run:   runWorkers,
 }
 
 func runWorkers(p *Pass) error {
 	for _, e := range union(p.entitiesOf(evidence.WorkersBusy), p.entitiesOf(evidence.WorkersQueued), p.entitiesOf(evidence.WorkersRejected), p.entitiesOf(evidence.EventLoopLag), p.entitiesOf(evidence.FDsMax)) {
-		p.reportStall(stall{finds: FindWorkers, entity: e, service: e.Service, stalled: p.spansAt(e), witnesses: p.workerWitnesses(e), facts: p.workerFacts(e),
-			text: fmt.Sprintf("%s had no worker free while it was slow", e)})
+		p.reportStall(stall{finds: FindWorkers, entity: e, service: e.Service, before: true, stalled: p.spansAt(e), witnesses: p.workerWitnesses(e), facts: p.workerFacts(e),
+			account: func(p *Pass) (*Impact, []evidence.Entity) { return p.waitForWorkers(e) },
+			text:    fmt.Sprintf("%s had no worker free while it was slow", e)})
 	}
 	return nil
 }
@@ -53,6 +55,44 @@ func (p *Pass) workerWitnesses(e evidence.Entity) []*witness {
 		witnessOf(p.seriesAt(evidence.FDsOpen, e), witness{finds: FindFilesUse, unit: "1", none: 0.9, full: 1,
 			text: func(v float64) string { return percent(v) + " of the file descriptors it may have were open" }}).over(p.seriesAt(evidence.FDsMax, e)),
 	}
+}
+
+// waitForWorkers is what calls into a service wait before its handlers begin.
+// Gauges of a pool are read once in a while, and miss most of a queue that comes
+// and goes within a second; the traces hold every wait.
+func (p *Pass) waitForWorkers(e evidence.Entity) (*Impact, []evidence.Entity) {
+	if e.Service == "" || len(p.seriesAt(evidence.WorkersBusy, e))+len(p.seriesAt(evidence.WorkersQueued, e)) == 0 {
+		return nil, nil
+	}
+	i, hurt := p.impactOfGaps(e.Service)
+	if i != nil {
+		p.Report(Finding{Kind: FindWorkersWaited, Entity: e, Value: i.Share(), Unit: "1",
+			Text: fmt.Sprintf("%s of the p95 of %s passes before a handler of %s begins", percent(i.Share()), i.Operation, e.Service)})
+	}
+	return i, hurt
+}
+
+// impactOfGaps of the calls into a service: what they take beyond what the
+// fastest tenth of them needs to get there and back.
+func (p *Pass) impactOfGaps(service string) (*Impact, []evidence.Entity) {
+	var gaps []float64
+	into := func(t *Trace, each func(call int32, gap int64)) {
+		for i, hit := range t.callsInto(service) {
+			if gap := t.gap(int32(i)); hit && gap >= 0 {
+				each(int32(i), gap)
+			}
+		}
+	}
+	for _, t := range p.Facts.Traces {
+		into(t, func(_ int32, gap int64) { gaps = append(gaps, float64(gap)) })
+	}
+	least := int64(quantile(gaps, gapFloor))
+	cut := func(t *Trace) Cuts {
+		c := t.NewCuts()
+		into(t, func(call int32, gap int64) { t.CutSelf(c, call, gap-least) })
+		return c
+	}
+	return p.predictWorst(p.Facts.tracesWith(func(s *evidence.Span) bool { return s.Service == service }), cut)
 }
 
 // workerFacts proposes what Little's law asks for: those at work and those

@@ -8,10 +8,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-const bestSQL = `SELECT p.id, p.name, p.cents, avg(r.rating)::float8 AS rating, count(*) AS reviews
+const bestSQL = `SELECT p.id, p.name, p.cents, avg(r.rating)::float8 AS rating, count(*) AS review_count
 FROM products p JOIN reviews r ON r.product_id = p.id
 WHERE r.created_at < now()
-GROUP BY p.id, p.name, p.cents ORDER BY rating DESC, reviews DESC, p.id LIMIT 24`
+GROUP BY p.id, p.name, p.cents ORDER BY rating DESC, review_count DESC, p.id LIMIT 24`
 
 // best answers with the best rated products of the whole shop: one entry of
 // the cache that everybody asks for, and dear to compute.
