@@ -200,7 +200,7 @@ func TestBudget(t *testing.T) {
 		case strings.HasSuffix(r.URL.Path, "series"):
 			fmt.Fprint(w, `{"status":"success","data":[{"__name__":"redis_keyspace_hits_total","job":"redis"},{"__name__":"redis_keyspace_misses_total","job":"redis"},{"__name__":"redis_memory_used_bytes","job":"redis"}]}`)
 		default:
-			fmt.Fprint(w, `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"job":"redis"},"values":[[1795208415,"1"],[1795208430,"2"]]}]},"warnings":["partial data"],"infos":["a hint"]}`)
+			fmt.Fprint(w, `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"job":"redis"},"values":[[1795208415,"1"],[1795208430,"2"]]}]},"warnings":["PromQL warning: mixed buckets"],"infos":["a hint"]}`)
 		}
 	}))
 	defer srv.Close()
@@ -220,7 +220,7 @@ func TestBudget(t *testing.T) {
 		t.Errorf("no gap tells of the budget: %+v", b.Gaps)
 	}
 	notes := strings.Join(src.Notes, "\n")
-	if !strings.Contains(notes, "the server warns: partial data") || !strings.Contains(notes, "the server notes: a hint") {
+	if !strings.Contains(notes, "the server warns: PromQL warning: mixed buckets") || !strings.Contains(notes, "the server notes: a hint") {
 		t.Errorf("notes: %s", notes)
 	}
 }
