@@ -7,7 +7,7 @@ OUT   ?= out
 LAB   := cd testdata/lab && $(GO) run .
 
 .DEFAULT_GOAL := build
-.PHONY: build test doctor lab demo bench fmt vet lint clean
+.PHONY: build test doctor lab demo bench scoreboard fmt vet lint clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/culprit ./cmd/culprit
@@ -18,6 +18,7 @@ test: vet
 	-$(LAB) doctor --fix
 	$(GO) test ./... ./testdata/scoreboard
 	cd testdata/lab && $(GO) test ./...
+	cd testdata/promql && $(GO) test ./...
 
 doctor:
 	$(LAB) doctor
@@ -41,6 +42,7 @@ fmt:
 vet:
 	$(GO) vet ./... ./testdata/scoreboard
 	cd testdata/lab && $(GO) vet ./...
+	cd testdata/promql && $(GO) vet ./...
 
 lint: vet
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "not gofmt-ed: $$unformatted"; exit 1; fi
