@@ -9,7 +9,9 @@ import (
 // rough is what is known of a mechanism's cost where no trace tells.
 type rough struct {
 	service string  // whose operations meet it; "": any
-	calls   float64 // how often it struck in the window; 0: not known
+	calls   float64 // how often it struck in the window, once a request that meets it; 0: not known
+	strikes float64 // how often in all, whichever statement; 0: not known
+	lasts   float64 // s, mean of a call that it strikes, all of it; 0: not known
 	saved   func(*Symptom) float64
 	method  string
 }
@@ -35,7 +37,7 @@ func (p *Pass) orRough(i *Impact, hurt []evidence.Entity, r rough) (*Impact, []e
 	most := 0.0
 	for i := range p.Facts.Symptoms {
 		s := &p.Facts.Symptoms[i]
-		if r.service != "" && s.Entity.Service != r.service || s.Requests < minRequests {
+		if r.service != "" && s.Entity.Service != r.service || s.Requests < minRequests || !r.canMove(s) {
 			continue
 		}
 		saved := min(r.saved(s), s.P95)
@@ -47,6 +49,14 @@ func (p *Pass) orRough(i *Impact, hurt []evidence.Entity, r rough) (*Impact, []e
 		return nil, nil
 	}
 	return r.impact(worst, most)
+}
+
+// canMove says whether a mechanism that struck so often can be what an
+// operation's slow requests wait for: it meets as many as there are slow ones,
+// and a request is no shorter than a call it makes. A p95 is known to within a
+// bucket, of which the next is often twice as wide.
+func (r rough) canMove(s *Symptom) bool {
+	return r.strikes == 0 || r.strikes >= (1-tracedTail)*s.Requests && r.lasts <= 2*s.P95
 }
 
 func (r rough) impact(s *Symptom, saved float64) (*Impact, []evidence.Entity) {

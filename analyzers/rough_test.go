@@ -46,13 +46,15 @@ func TestRoughFindsTheOperation(t *testing.T) {
 		want string
 		then float64
 	}{
-		"called as often":        {rough{calls: 620, saved: evenly(0.010)}, "as often", 0.025},
-		"of another service":     {rough{service: "b", calls: 620, saved: evenly(0.010)}, "as often, slower", 0.060},
-		"called unlike any":      {rough{calls: 5000, saved: evenly(0.010)}, "slow", 0.090},
-		"not known how often":    {rough{saved: evenly(0.010)}, "slow", 0.090},
-		"it costs some of them":  {rough{saved: func(s *Symptom) float64 { return s.P95 - s.P50 }}, "as often, slower", 0.030},
-		"nothing to save":        {rough{saved: evenly(0)}, "", 0},
-		"a service without load": {rough{service: "c", saved: evenly(0.010)}, "", 0},
+		"called as often":         {rough{calls: 620, saved: evenly(0.010)}, "as often", 0.025},
+		"of another service":      {rough{service: "b", calls: 620, saved: evenly(0.010)}, "as often, slower", 0.060},
+		"called unlike any":       {rough{calls: 5000, saved: evenly(0.010)}, "slow", 0.090},
+		"too seldom to move any":  {rough{strikes: 20, saved: evenly(0.010)}, "", 0},
+		"longer than any request": {rough{strikes: 5000, lasts: 0.3, saved: evenly(0.010)}, "", 0},
+		"not known how often":     {rough{saved: evenly(0.010)}, "slow", 0.090},
+		"it costs some of them":   {rough{saved: func(s *Symptom) float64 { return s.P95 - s.P50 }}, "as often, slower", 0.030},
+		"nothing to save":         {rough{saved: evenly(0)}, "", 0},
+		"a service without load":  {rough{service: "c", saved: evenly(0.010)}, "", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			i, hurt := p.orRough(nil, nil, c.rough)

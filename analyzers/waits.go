@@ -113,7 +113,7 @@ const methodSampled = "mean wait of the statement by the server's own account"
 func (p *Pass) charge(cut map[string]float64, saved float64, method string) charge {
 	touched, cuts := p.Facts.statementCuts(cut)
 	touched, cuts = with(p.reliefs(p.services(cut), freedBy(cut)), touched, cuts)
-	return p.chargeCuts(touched, cuts, p.callerOf(cut), rough{calls: p.callsOf(cut), saved: evenly(saved), method: method})
+	return p.chargeCuts(touched, cuts, p.callerOf(cut), p.roughOf(cut, saved, method))
 }
 
 // services that send any of some statements, by name.
@@ -142,18 +142,23 @@ func (p *Pass) chargeCuts(touched []*Trace, cut func(*Trace) Cuts, caller eviden
 	return c
 }
 
-// callsOf the statement that loses most by a cut, in the window.
-func (p *Pass) callsOf(cut map[string]float64) float64 {
-	calls, most := 0.0, 0.0
+// roughOf statements that lose a share of their time: the one that loses most
+// says how often a request makes such a call and how long it lasts.
+func (p *Pass) roughOf(cut map[string]float64, saved float64, method string) rough {
+	r, most := rough{saved: evenly(saved), method: method}, 0.0
 	for i := range p.Bundle.Postgres {
 		for k := range p.Bundle.Postgres[i].Statements {
 			s := &p.Bundle.Postgres[i].Statements[k]
-			if lost := s.Exec * cut[s.Key]; lost > most {
-				calls, most = s.Calls, lost
+			lost := s.Exec * cut[s.Key]
+			if lost > 0 {
+				r.strikes += s.Calls
+			}
+			if lost > most {
+				most, r.calls, r.lasts = lost, s.Calls, s.Mean()
 			}
 		}
 	}
-	return calls
+	return r
 }
 
 // callerOf names the service and operation that issue statements; unset where
