@@ -64,11 +64,12 @@ func Late(mechanism, symptom *Onset) float64 {
 	return float64(mechanism.At-symptom.At) / 1000
 }
 
-// findOnsets gives every finding that carries a series the onset of the first.
+// findOnsets gives every finding that carries a series its onset. Of a chart of
+// several lines, as sessions by wait, nobody says which is the mechanism.
 func findOnsets(findings []Finding) {
 	for i := range findings {
 		f := &findings[i]
-		if f.Onset == nil && len(f.Charts) > 0 && len(f.Charts[0].Lines) > 0 {
+		if f.Onset == nil && len(f.Charts) > 0 && len(f.Charts[0].Lines) == 1 {
 			l := f.Charts[0].Lines[0]
 			f.Onset = onsetOf(l.Times, l.Values, 0)
 		}

