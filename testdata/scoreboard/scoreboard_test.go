@@ -17,7 +17,8 @@ const golden = "../scoreboard.md"
 
 // The recorded runs, judged by the present rules, hold what culprit promises:
 // with full sight the planted cause first in 95 of 100 and always among the
-// first three, and no false cause, however little is left to see.
+// first three, and no false cause; none where nothing was planted, however
+// little is left to see. What else is said with little sight is printed.
 func TestScoreboardHolds(t *testing.T) {
 	board, err := score("../scenarios", "../lab/scenarios")
 	if err != nil {
@@ -28,7 +29,7 @@ func TestScoreboardHolds(t *testing.T) {
 		t.Errorf("with full sight AC@1 is %.2f and AC@3 %.2f, want 0.95 and 1", full.first, full.top)
 	}
 	for _, o := range board.outcomes {
-		if len(o.untrue) > 0 {
+		if full := o.handicap == ""; len(o.untrue) > 0 && (full || o.run.planted.Expect == nil) {
 			t.Errorf("%s: false causes %q", o.name(), o.untrue)
 		}
 		if len(o.missing) > 0 && o.handicap == "" {
