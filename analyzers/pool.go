@@ -150,6 +150,9 @@ func (pl *pool) facts() map[string]string {
 	}
 	f := map[string]string{"pool": pl.entity.Resource, "service": pl.owner(), "max": fmt.Sprintf("%.0f", pl.max), "proposed": fmt.Sprintf("%.0f", need),
 		"wait_ms": fmt.Sprintf("%.1f", pl.wait*1000), "setting": poolSetting(pl.query)}
+	if pl.entity.Service == "" {
+		delete(f, "pool") // the pooler is named after its pool
+	}
 	if pl.acquires > 0 && pl.meanUse > 0 {
 		f["held_ms"] = fmt.Sprintf("%.1f", 1000*pl.meanUse/pl.acquires)
 	}
