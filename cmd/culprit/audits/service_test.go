@@ -59,6 +59,20 @@ func (f *fragile) Take(ctx context.Context, owner string) (archive.Run, error) {
 	return f.Store.Take(ctx, owner)
 }
 
+func (f *fragile) Beat(ctx context.Context, owner string, keys []string) error {
+	if err := f.err(); err != nil {
+		return err
+	}
+	return f.Store.Beat(ctx, owner, keys)
+}
+
+func (f *fragile) Reap(ctx context.Context, silent time.Duration) ([]archive.Run, error) {
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	return f.Store.Reap(ctx, silent)
+}
+
 func (f *fragile) Finish(ctx context.Context, r archive.Run, text []byte) error {
 	if err := f.err(); err != nil {
 		return err
