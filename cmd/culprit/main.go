@@ -75,7 +75,7 @@ func (a *app) root() *cobra.Command {
 				widenHeap()
 			}
 		},
-		RunE:             func(c *cobra.Command, _ []string) error { return c.Help() },
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
