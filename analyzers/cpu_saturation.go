@@ -22,7 +22,7 @@ const (
 // a core are support: they also rise with tasks that wake often.
 var cpuSaturation = Analyzer{
 	Name:  "cpu-saturation",
-	Doc:   "Nodes whose cores are all at work, or taken by the hypervisor, while requests are slow; the gain by bringing every span on it to what it takes while the node has room, no further than half of the kinds of spans are stretched alike.",
+	Doc:   "Nodes whose cores are all at work, or taken by the hypervisor, while requests are slow; the gain by bringing every span on it to what it takes while the node has room, no further than a quarter of the kinds of spans are stretched alike.",
 	Uses:  []evidence.Kind{evidence.NodeCPUBusy, evidence.CPUPressure, evidence.CPULimit, evidence.NodeCPUCount, evidence.NodeCPUPressure, evidence.NodeLoad, evidence.NodeCPUSteal, evidence.CPUUsage, evidence.Spans},
 	Finds: []Kind{FindNodeSaturated, overlap(FindNodeSaturated), FindNodeBusy, FindNodeQueue, FindNodeLoad, FindNodeSteal, FindCPUPressure},
 	Run:   runCPUSaturation,

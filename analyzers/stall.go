@@ -16,6 +16,7 @@ type witness struct {
 	series     []*evidence.Series
 	times      []int64
 	values     []float64
+	lag        int64 // ms by which values come after what they tell of
 	none, full float64
 	text       func(value float64) string
 	// support alone shows nothing: the mechanism is not measured by it.
@@ -27,7 +28,7 @@ func witnessOf(series []*evidence.Series, w witness) *witness {
 	if len(series) == 0 {
 		return nil
 	}
-	w.series = series
+	w.series, w.lag = series, lagOf(series)
 	w.times, w.values = sumSeries(series)
 	if len(w.values) == 0 {
 		return nil
@@ -129,6 +130,7 @@ func (s *stall) presence() presence {
 	shows := slices.DeleteFunc(slices.Clone(s.witnesses), func(w *witness) bool { return w.support })
 	out := presence{full: 1}
 	for i, w := range shows {
+		out.lag = max(out.lag, w.lag)
 		if i > 0 && slices.Equal(out.times, w.times) {
 			continue
 		}
