@@ -15,12 +15,17 @@ type presence struct {
 	times      []int64 // Unix ms
 	values     []float64
 	none, full float64
-	lag        int64 // ms by which values come after what they tell of
+	lag        int64     // ms by which values come after what they tell of
+	wide       []float64 // by time, where it tells more than the value; nil: nowhere
 }
 
 // at a time (Unix ms), 0..1.
 func (pr *presence) at(ms int64) float64 {
-	return clamp01((valueAt(pr.times, pr.values, ms+pr.lag) - pr.none) / (pr.full - pr.none))
+	values := pr.values
+	if pr.wide != nil {
+		values = pr.wide
+	}
+	return clamp01((valueAt(pr.times, values, ms+pr.lag) - pr.none) / (pr.full - pr.none))
 }
 
 // away reports whether the mechanism was nowhere in the values that tell of a
