@@ -29,7 +29,7 @@ var cacheStampede = Analyzer{
 }
 
 var stampedeDetector = detector{
-	rule: "cache-stampede", finds: FindStampede, unit: "1", warning: "the gain is an upper bound: nobody but the first waits",
+	rule: "cache-stampede", finds: FindStampede, unit: "1", warning: bound("nobody but the first waits"),
 	text: func(g *occurrences) string {
 		return fmt.Sprintf("%.0f requests at once miss the same key of %s and fetch it each for itself: %s.", g.median, g.brief(), shorten(g.example.facts["fallback"], 100))
 	},
