@@ -108,7 +108,7 @@ func (scratch *traceScratch) theCallee(c callee) *callee {
 }
 
 func isCall(s *evidence.Span) bool {
-	return s.Kind == evidence.KindClient || s.Kind == evidence.KindProducer || s.Attr(evidence.AttrDBSystem) != "" && s.Kind != evidence.KindServer
+	return calls(s) || s.Attr(evidence.AttrDBSystem) != "" && s.Kind != evidence.KindServer
 }
 
 // sameSystem reports whether a span talks to what its parent talks to: an ORM
@@ -171,6 +171,9 @@ func (t *Trace) calleeOf(i int32) callee {
 		return databaseCallee(system, s)
 	}
 	peer, operation := s.Attr(evidence.AttrServerAddress), s.Name
+	if t.standsIn(i) {
+		peer = s.Service
+	}
 	if answer := t.answer(i); answer >= 0 {
 		peer, operation = t.Spans[answer].Service, OperationOf(&t.Spans[answer])
 	}

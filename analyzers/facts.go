@@ -38,7 +38,7 @@ type Symptom struct {
 	BaselineNote string          `json:"baseline_note,omitempty"`
 	Slow         bool            `json:"slow"`
 	Why          string          `json:"why,omitempty"` // what makes it a symptom
-	Source       string          `json:"source"`        // histograms or traces
+	Source       string          `json:"source"`        // histograms, traces, load or statements
 	Times        []int64         `json:"t,omitempty"`   // Unix ms, starts of the bins
 	Step         int64           `json:"step_ms,omitempty"`
 	P95s         []float64       `json:"p95s,omitempty"`  // per bin; 0 where nothing was seen
@@ -82,6 +82,9 @@ func factsOf(b *evidence.Bundle) *Facts {
 	}
 	f.Symptoms = append(f.Symptoms, symptomsOfTraces(b, f)...)
 	f.Symptoms = slices.DeleteFunc(f.Symptoms, func(s Symptom) bool { return s.Requests < 1 })
+	if len(f.Symptoms) == 0 {
+		f.Symptoms = fallbackSymptoms(b)
+	}
 	slices.SortStableFunc(f.Symptoms, func(x, y Symptom) int {
 		return cmp.Or(cmp.Compare(y.RPS*y.P95, x.RPS*x.P95), x.Entity.Compare(y.Entity))
 	})

@@ -35,6 +35,7 @@ func All() []Analyzer {
 		missingIndex,
 		indexContention,
 		databaseWaits,
+		blockReads,
 		lockQueue,
 		rowLocks,
 		idleTransactions,

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/culprit-rca/culprit/testdata/needs"
 )
 
 // allowed is everything that may be sent to a server.
@@ -171,7 +173,7 @@ func cpu(t *testing.T, pid int) float64 {
 	t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		missing(t, "no /proc: the server's CPU time cannot be read")
+		needs.Missing(t, "no /proc: the server's CPU time cannot be read")
 	}
 	_, rest, _ := strings.Cut(string(stat), ") ")
 	f := strings.Fields(rest)

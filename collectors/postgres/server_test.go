@@ -4,18 +4,17 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/culprit-rca/culprit/testdata/needs"
 )
 
 // server is a real PostgreSQL of a test's own, on a free loopback port.
@@ -42,35 +41,10 @@ func (s *server) copyFrom(data string) {
 	}
 }
 
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
-}
-
-// owner finds whom to run as: PostgreSQL refuses root. Parents of the data
-// directory have to let that user through.
+// owner is whom the server runs as: PostgreSQL refuses root.
 func (s *server) owner() {
-	if os.Getuid() != 0 {
-		return
-	}
-	u, err := user.Lookup("postgres")
-	if err != nil {
-		missing(s.t, "no user postgres to run the server as: "+err.Error())
-	}
-	uid, _ := strconv.Atoi(u.Uid)
-	gid, _ := strconv.Atoi(u.Gid)
-	s.cred = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	dir := filepath.Dir(s.data)
-	if err := os.Chown(dir, uid, gid); err != nil {
-		s.t.Fatal(err)
-	}
-	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
-		if err := os.Chmod(d, 0o755); err != nil {
-			s.t.Fatal(err)
-		}
+	if attr := needs.PostgresOwner(s.t, filepath.Dir(s.data)); attr != nil {
+		s.cred = attr.Credential
 	}
 }
 
@@ -86,16 +60,6 @@ func (s *server) run(name string, args ...string) {
 	if out, err := s.command(name, args...).CombinedOutput(); err != nil {
 		s.t.Fatalf("%s: %v\n%s", name, err, out)
 	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func (s *server) configure(lines []string) {
@@ -259,7 +223,7 @@ func (s *server) crash() {
 func (s *server) standby() *server {
 	s.t.Helper()
 	o := *s
-	o.data, o.port, o.cmd = filepath.Join(s.t.TempDir(), "standby"), freePort(s.t), nil
+	o.data, o.port, o.cmd = filepath.Join(s.t.TempDir(), "standby"), needs.FreePort(s.t), nil
 	o.owner()
 	s.stop()
 	o.copyFrom(s.data)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/culprit-rca/culprit/testdata/needs"
 )
 
 // past is an hour of samples, every 15 s, and ten minutes before it, for a
@@ -91,7 +93,7 @@ func eachBackend(t *testing.T, test func(*testing.T, backend)) {
 // serve makes blocks of the samples and starts a server over them.
 func (r release) serve(t *testing.T, p *past) string {
 	t.Helper()
-	promtool := program(t, "promtool")
+	promtool := needs.Program(t, "apt-get install prometheus", "promtool")
 	data, file := t.TempDir(), filepath.Join(t.TempDir(), "past.txt")
 	if err := os.WriteFile(file, []byte(p.text()), 0o600); err != nil {
 		t.Fatal(err)
@@ -106,7 +108,7 @@ func (r release) serve(t *testing.T, p *past) string {
 // extrapolated and whose ranges include the sample before them.
 func serveVictoria(t *testing.T, p *past) string {
 	t.Helper()
-	addr := freePort(t)
+	addr := needs.FreeAddress(t)
 	launch(t, cached(t, "victoria-metrics-1.122.0"), "-storageDataPath="+t.TempDir(), "-httpListenAddr="+addr, "-retentionPeriod=100y",
 		"-loggerLevel=FATAL", "-search.disableCache", "-memory.allowedBytes=64MB")
 	url := "http://" + addr

@@ -2,34 +2,15 @@ package prometheus
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/culprit-rca/culprit/testdata/needs"
 )
-
-// program finds a program that an integration test needs. Without it the test
-// is skipped, but on CI, where it fails.
-func program(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err == nil {
-		return path
-	}
-	missing(t, name+" is not installed: apt-get install prometheus")
-	return ""
-}
-
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
-}
 
 // release is a version of the server that tests run against.
 type release struct {
@@ -40,7 +21,7 @@ type release struct {
 // releases are the distribution's, and one of those with other rules: ranges
 // open to the left, bounds spelled 1.0, custom buckets, names beyond ASCII.
 var releases = []release{
-	{"2.42", func(t *testing.T) string { return program(t, "prometheus") }},
+	{"2.42", func(t *testing.T) string { return needs.Program(t, "apt-get install prometheus", "prometheus") }},
 	{"3.15", cachedPrometheus},
 }
 
@@ -52,7 +33,7 @@ func cached(t *testing.T, name string) string {
 	cache, _ := os.UserCacheDir()
 	path := filepath.Join(cache, "culprit-lab", name)
 	if _, err := os.Stat(path); err != nil {
-		missing(t, "there is no "+path+": cd testdata/lab && go run . doctor --fix")
+		needs.Missing(t, "there is no "+path+": cd testdata/lab && go run . doctor --fix")
 	}
 	return path
 }
@@ -77,7 +58,7 @@ func (r release) start(t *testing.T, data, settings string, flags ...string) str
 	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	addr := freePort(t)
+	addr := needs.FreeAddress(t)
 	launch(t, bin, append(flags, "--config.file="+file, "--storage.tsdb.path="+data, "--web.listen-address="+addr,
 		"--storage.tsdb.retention.time=100y", "--log.level=error")...)
 	await(t, "http://"+addr+"/-/ready")
@@ -96,16 +77,6 @@ func launch(t *testing.T, program string, args ...string) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 func await(t *testing.T, url string) {

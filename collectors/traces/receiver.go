@@ -134,9 +134,13 @@ func (r *Receiver) end() keeper {
 }
 
 // awaitLate waits for the spans that SDKs and stores still hold when the
-// window has only just ended.
+// window has only just ended: at most half of the time that the source has.
 func awaitLate(ctx context.Context, w evidence.Window) {
-	wait := time.NewTimer(min(time.Until(w.End.Add(lateSpans)), lateSpans))
+	most := min(time.Until(w.End.Add(lateSpans)), lateSpans)
+	if deadline, ok := ctx.Deadline(); ok {
+		most = min(most, time.Until(deadline)/2)
+	}
+	wait := time.NewTimer(most)
 	defer wait.Stop()
 	select {
 	case <-ctx.Done():

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
+	"github.com/culprit-rca/culprit/testdata/needs"
 )
 
 // otelJS is the folder of OpenTelemetry's SDK for JavaScript.
@@ -17,7 +18,7 @@ func otelJS(t *testing.T) string {
 	cache, _ := os.UserCacheDir()
 	modules := filepath.Join(cache, "culprit-lab", "otel-js-0.208.0", "node_modules")
 	if _, err := os.Stat(modules); err != nil {
-		missing(t, "no OpenTelemetry for JavaScript at %s: cd testdata/lab && go run . doctor --fix", modules)
+		needs.Missing(t, "no OpenTelemetry for JavaScript at "+modules+": cd testdata/lab && go run . doctor --fix")
 	}
 	return modules
 }
@@ -26,10 +27,7 @@ func otelJS(t *testing.T) string {
 // sent, to the nanosecond, compressed or not.
 func TestReceiveJSONFromSDK(t *testing.T) {
 	modules := otelJS(t)
-	node, err := exec.LookPath("node")
-	if err != nil {
-		missing(t, "no node: apt-get install nodejs")
-	}
+	node := needs.Program(t, "apt-get install nodejs", "node")
 	for _, compression := range []string{"none", "gzip"} {
 		t.Run(compression, func(t *testing.T) {
 			r := listen(t, Config{})

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
@@ -151,4 +152,22 @@ func TestReceiverNotBegun(t *testing.T) {
 		t.Error("no error for a port in use")
 	}
 	received(t, first)
+}
+
+// A source that may take four seconds must not wait six for late spans: it
+// would never ask.
+func TestAwaitLateLeavesTimeToAsk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		from := time.Now()
+		awaitLate(ctx, evidence.Window{End: from})
+		if waited := time.Since(from); waited != 2*time.Second {
+			t.Errorf("waited %s, want half of the time", waited)
+		}
+		awaitLate(t.Context(), evidence.Window{End: time.Now().Add(-time.Second)})
+		if waited := time.Since(from); waited != 7*time.Second {
+			t.Errorf("without a deadline it was over after %s, want 5s more", waited)
+		}
+	})
 }
