@@ -74,7 +74,7 @@ func (scratch *traceScratch) theCallee(c callee) *callee {
 }
 
 func isCall(s *evidence.Span) bool {
-	return s.Kind == evidence.KindClient || s.Kind == evidence.KindProducer || s.Attr(evidence.AttrDBSystem) != "" && s.Kind != evidence.KindServer
+	return calls(s) || s.Attr(evidence.AttrDBSystem) != "" && s.Kind != evidence.KindServer
 }
 
 // sameSystem reports whether a span talks to what its parent talks to: an ORM
@@ -141,6 +141,9 @@ func (t *Trace) calleeOf(i int32) callee {
 		return callee{system: system, target: cmp.Or(what, s.Name)}
 	}
 	peer, operation := s.Attr(evidence.AttrServerAddress), s.Name
+	if t.standsIn(i) {
+		peer = s.Service
+	}
 	if answer := t.answer(i); answer >= 0 {
 		peer, operation = t.Spans[answer].Service, OperationOf(&t.Spans[answer])
 	}

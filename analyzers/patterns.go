@@ -32,8 +32,10 @@ type detector struct {
 	text  func(*occurrences) string
 	// also reports what else is to be said of one place, nil for nothing.
 	also func(*Pass, *occurrences, evidence.Entity)
-	// warning says that every gain is an upper bound only, "" where it is not.
-	warning string
+	// warning says why the gain is an upper bound only, "" where it is not; nil: never.
+	warning func(*occurrences) string
+	// ownCut: the bound is the pattern's own cut, not the request without its calls.
+	ownCut bool
 }
 
 // recurrence is the kind of the share of requests that show a mechanism.
@@ -175,6 +177,11 @@ func (g *occurrences) asked() []evidence.Entity {
 	return out
 }
 
+// bound says that every gain is an upper bound, and of what.
+func bound(what string) func(*occurrences) string {
+	return func(*occurrences) string { return "the gain is an upper bound: " + what }
+}
+
 // report says what was found at one place. left is how many places were not
 // reported, where positive.
 func (d *detector) report(p *Pass, g *occurrences, left int) {
@@ -189,8 +196,8 @@ func (d *detector) report(p *Pass, g *occurrences, left int) {
 	if left > 0 {
 		f.Warnings = append(f.Warnings, fmt.Sprintf("%d more places that cost less were left off", left))
 	}
-	if d.warning != "" {
-		f.Warnings = append(f.Warnings, d.warning)
+	if d.warning != nil && d.warning(g) != "" {
+		f.Warnings = append(f.Warnings, d.warning(g))
 		f.Impact.limit()
 	}
 	if len(g.traces) < fewestTraces {

@@ -140,10 +140,15 @@ func (s *stall) presence() presence {
 		slices.Sort(out.times)
 		out.times = slices.Compact(out.times)
 	}
-	out.values, out.wide = make([]float64, len(out.times)), make([]float64, len(out.times))
+	out.values = make([]float64, len(out.times))
 	for _, w := range shows {
 		strongest(out.values, alignTo(out.times, w.times, w.values), w.ramp)
-		strongest(out.wide, alignTo(out.times, w.times, w.widened()), w.ramp)
+	}
+	if slices.ContainsFunc(shows, func(w *witness) bool { return w.bounded }) {
+		out.wide = make([]float64, len(out.times))
+		for _, w := range shows {
+			strongest(out.wide, alignTo(out.times, w.times, w.widened()), w.ramp)
+		}
 	}
 	return out
 }

@@ -273,12 +273,25 @@ func (t *Trace) findServers() {
 	t.server = make([]int32, len(t.Spans))
 	for _, i := range t.order {
 		s, p := &t.Spans[i], t.Parent[i]
-		if p < 0 || s.Kind == evidence.KindServer || s.Kind == evidence.KindConsumer || s.Service != t.Spans[p].Service {
+		if p < 0 || s.Kind == evidence.KindServer || s.Kind == evidence.KindConsumer || s.Service != t.Spans[p].Service && !t.standsIn(i) {
 			t.server[i] = i
 			continue
 		}
 		t.server[i] = t.server[p]
 	}
+}
+
+// standsIn reports whether the caller recorded a span in the name of what it
+// calls, as tracers do that give a database or a cache a service of its own:
+// a CLIENT span is never where a request enters a service, unless it is all
+// that the one who answers a call recorded.
+func (t *Trace) standsIn(i int32) bool {
+	p := t.Parent[i]
+	return p >= 0 && calls(&t.Spans[i]) && !calls(&t.Spans[p]) && t.Spans[i].Service != t.Spans[p].Service
+}
+
+func calls(s *evidence.Span) bool {
+	return s.Kind == evidence.KindClient || s.Kind == evidence.KindProducer
 }
 
 func (scratch *traceScratch) findEntries(t *Trace) {
