@@ -37,7 +37,7 @@ func (p *Pass) orRough(i *Impact, hurt []evidence.Entity, r rough) (*Impact, []e
 	most := 0.0
 	for i := range p.Facts.Symptoms {
 		s := &p.Facts.Symptoms[i]
-		if r.service != "" && s.Entity.Service != r.service || s.Requests < minRequests || !r.canMove(s) {
+		if !r.meets(s) || s.Requests < minRequests || !r.canMove(s) {
 			continue
 		}
 		saved := min(r.saved(s), s.P95)
@@ -49,6 +49,12 @@ func (p *Pass) orRough(i *Impact, hurt []evidence.Entity, r rough) (*Impact, []e
 		return nil, nil
 	}
 	return r.impact(worst, most)
+}
+
+// meets reports whether an operation is one that the mechanism may strike: of
+// its service, or of any where a client alone saw the requests.
+func (r rough) meets(s *Symptom) bool {
+	return r.service == "" || s.Entity.Service == r.service || s.Source == fromClient
 }
 
 // canMove says whether a mechanism that struck so often can be what an
@@ -76,7 +82,7 @@ func (p *Pass) askedAsOften(r rough) *Symptom {
 	var fastest *Symptom
 	for i := range p.Facts.Symptoms {
 		s := &p.Facts.Symptoms[i]
-		if r.service != "" && s.Entity.Service != r.service || s.Requests < minRequests {
+		if !r.meets(s) || s.Requests < minRequests {
 			continue
 		}
 		holds := math.Abs(r.calls/s.Requests-1) <= callsAgree && s.P95 >= r.saved(s)

@@ -81,7 +81,7 @@ func reportFanout(p *Pass, pg *evidence.Postgres, parent, child *evidence.Statem
 		}
 	}
 	c := charge{caller: p.callerOf(map[string]float64{child.Key: 1})}
-	if len(p.Facts.Traces) == 0 && len(p.Facts.Symptoms) > 0 {
+	if len(p.Facts.Traces) == 0 && p.Facts.ofRequests() {
 		gone := (child.Calls - parent.Calls) / sent
 		c.impact, c.victims = p.orRough(nil, nil, rough{calls: parent.Calls, saved: func(s *Symptom) float64 { return gone * s.P50 }, method: "share of the statements sent that would go"})
 		c.impact.limit()

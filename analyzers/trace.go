@@ -57,9 +57,8 @@ type entry struct {
 // different hosts that disagree. Nothing is repaired in silence.
 func BuildTraces(b *evidence.Bundle) []*Trace {
 	spans := b.Spans
-	if !slices.IsSortedFunc(spans, evidence.CompareSpans) {
-		spans = slices.Clone(spans)
-		slices.SortStableFunc(spans, evidence.CompareSpans)
+	if !evidence.SpansSorted(spans) {
+		spans = evidence.SortedSpans(spans)
 	}
 	weights := make(map[evidence.TraceID]float64, len(b.Weights))
 	for _, w := range b.Weights {
@@ -79,7 +78,7 @@ func BuildTraces(b *evidence.Bundle) []*Trace {
 		lo = hi
 	}
 	alignClocks(traces)
-	scratch := traceScratch{callees: map[callee]*callee{}, entities: map[evidence.Entity]*evidence.Entity{}}
+	scratch := traceScratch{callees: map[callee]*callee{}, entities: map[evidence.Entity]*evidence.Entity{}, sorts: map[spanSort]sorted{}}
 	for i, t := range traces {
 		t.ordinal, t.asks = int32(i), t.entity(t.Root)
 		t.held = scratch.holdUps(t)
@@ -99,6 +98,7 @@ type traceScratch struct {
 	calls    []call
 	callees  map[callee]*callee // of all traces
 	entities map[evidence.Entity]*evidence.Entity
+	sorts    map[spanSort]sorted
 	groups   map[requestCallee]int32
 }
 

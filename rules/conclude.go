@@ -17,6 +17,9 @@ const minRunRequests = 20
 
 // conclude writes the verdict.
 func (j *Judgement) conclude(b *evidence.Bundle, r *analyzers.Result) {
+	if note := r.Facts.StandIns(); note != "" {
+		j.Notes = append(j.Notes, note)
+	}
 	requests := 0.0
 	for _, s := range r.Facts.Symptoms {
 		requests += s.Requests
