@@ -230,10 +230,10 @@ func (ex *excess) contrasted(p *Pass) bool {
 	return 2*known > len(ex.need)
 }
 
-// alike is the share of the kinds of spans that must be stretched so far for a
+// stretchedAlike is the share of the kinds of spans that must be stretched so far for a
 // whole machine to be the reason. It is not half of them: many do next to
 // nothing of their own between two calls, and so meet nothing.
-const alike = 0.25
+const stretchedAlike = 0.25
 
 // common limits what is laid to the mechanism to the stretch that many kinds of
 // spans share, or to the wait that they share: work takes longer by a factor
@@ -251,7 +251,7 @@ func (ex *excess) common(p *Pass) {
 	}
 	ex.most, ex.wait = 0, 0
 	if len(stretch) > 0 {
-		ex.most, ex.wait = quantile(stretch, 1-alike), quantile(wait, 1-alike)
+		ex.most, ex.wait = quantile(stretch, 1-stretchedAlike), quantile(wait, 1-stretchedAlike)
 	}
 }
 

@@ -145,27 +145,36 @@ func (p *Pass) better(own, contrast *Impact, before bool) bool {
 func (s *stall) presence() presence {
 	shows := slices.DeleteFunc(slices.Clone(s.witnesses), func(w *witness) bool { return w.support })
 	out := presence{full: 1}
-	for i, w := range shows {
-		out.lag = max(out.lag, w.lag)
-		if i > 0 && slices.Equal(out.times, w.times) {
-			continue
-		}
-		out.times = append(out.times, w.times...)
-		slices.Sort(out.times)
-		out.times = slices.Compact(out.times)
+	for _, w := range shows {
+		out.lag, out.times = max(out.lag, w.lag), unionOfTimes(out.times, w.times)
 	}
-	out.values, out.wide = make([]float64, len(out.times)), make([]float64, len(out.times))
+	out.values = make([]float64, len(out.times))
 	for _, w := range shows {
 		strongest(out.values, alignTo(out.times, w.times, w.values), w.ramp)
-		strongest(out.wide, alignTo(out.times, w.times, w.widened()), w.ramp)
+	}
+	if slices.ContainsFunc(shows, func(w *witness) bool { return w.bounded }) {
+		out.wide = make([]float64, len(out.times))
+		for _, w := range shows {
+			strongest(out.wide, alignTo(out.times, w.times, w.widened()), w.ramp)
+		}
 	}
 	return out
+}
+
+// unionOfTimes may be one of the two: it is not to be written to.
+func unionOfTimes(a, b []int64) []int64 {
+	if len(a) == 0 || slices.Equal(a, b) {
+		return b
+	}
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // strongest raises each of some strengths to what a value shows.
 func strongest(to, values []float64, ramp func(float64) float64) {
 	for i, v := range values {
-		to[i] = math.Max(to[i], ramp(v))
+		to[i] = max(to[i], ramp(v))
 	}
 }
 
@@ -182,7 +191,7 @@ func (w *witness) widened() []float64 {
 			from++
 		}
 		for k := from; k < len(w.times) && w.times[k] <= t+w.lag; k++ {
-			out[i] = math.Max(out[i], w.values[k])
+			out[i] = max(out[i], w.values[k])
 		}
 	}
 	return out

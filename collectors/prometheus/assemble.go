@@ -12,6 +12,7 @@ import (
 // not be seen.
 func (r *run) bundle(w evidence.Window) *evidence.Bundle {
 	r.dropExporters()
+	r.disownQueues()
 	r.nameInstances()
 	r.nameContainers()
 	r.dropLastResorts()
