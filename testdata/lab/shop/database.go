@@ -39,7 +39,7 @@ func (d *database) Begin(ctx context.Context) (pgx.Tx, error) {
 
 // askAgain is after what time a connection is asked for again, as pools do
 // that hide a full server from their users.
-const askAgain = 50 * time.Millisecond
+const askAgain = 100 * time.Millisecond
 
 // tooManyConnections is the SQLSTATE of a server that is full.
 const tooManyConnections = "53300"
