@@ -145,12 +145,26 @@ func (s *scoreboard) gainLines(p *printer) {
 	if len(gains) == 0 {
 		return
 	}
-	var inside int
+	p.f("\nPredicted gain against the p95 of the healthy run at the same load, both of traced requests: median error %.0f %% over %d runs; %d of %d measured gains lie in the stated interval, of which half are narrower than %.0f %% of the gain.\n",
+		100*gains[len(gains)/2].err(), len(gains), covered(gains), len(gains), 100*medianWidth(gains))
+}
+
+// covered counts the measured gains that lie in the stated interval.
+func covered(gains []gain) (inside int) {
 	for _, g := range gains {
 		inside += int(is(g.inside()))
 	}
-	p.f("\nPredicted gain against the p95 of the healthy run at the same load: median error %.0f %% over %d faults; %d of %d measured gains lie in the stated interval.\n",
-		100*gains[len(gains)/2].err(), len(gains), inside, len(gains))
+	return inside
+}
+
+// medianWidth of the stated intervals, as a share of the predicted gain.
+func medianWidth(gains []gain) float64 {
+	widths := make([]float64, len(gains))
+	for i, g := range gains {
+		widths[i] = (g.high - g.low) / (g.now - g.then)
+	}
+	slices.Sort(widths)
+	return widths[len(widths)/2]
 }
 
 // reliabilityTable says of the causes scored alike how many were right.
