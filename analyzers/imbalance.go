@@ -3,6 +3,7 @@ package analyzers
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
@@ -40,23 +41,23 @@ type replica struct {
 
 func runImbalance(p *Pass) error {
 	byService := map[string]map[string]*replica{}
-	for _, t := range p.Facts.Traces {
-		for i := range t.Spans {
-			s := &t.Spans[i]
-			if s.Kind != evidence.KindServer && s.Kind != evidence.KindConsumer || s.Instance == "" {
-				continue
-			}
-			if byService[s.Service] == nil {
-				byService[s.Service] = map[string]*replica{}
-			}
-			r := byService[s.Service][s.Instance]
-			if r == nil {
-				r = &replica{instance: s.Instance}
-				byService[s.Service][s.Instance] = r
-			}
-			r.own = append(r.own, float64(t.SelfTime(int32(i))))
+	p.eachServed(func(_ *Trace, _ int32, s *evidence.Span) {
+		if byService[s.Service] == nil {
+			byService[s.Service] = map[string]*replica{}
 		}
+		if byService[s.Service][s.Instance] == nil {
+			byService[s.Service][s.Instance] = &replica{instance: s.Instance}
+		}
+	})
+	maps.DeleteFunc(byService, func(_ string, all map[string]*replica) bool { return len(all) < fewestReplicas })
+	if len(byService) == 0 {
+		return nil
 	}
+	p.eachServed(func(t *Trace, i int32, s *evidence.Span) {
+		if r := byService[s.Service][s.Instance]; r != nil {
+			r.own = append(r.own, float64(t.SelfTime(i)))
+		}
+	})
 	services := make([]string, 0, len(byService))
 	for s := range byService {
 		services = append(services, s)
@@ -68,6 +69,18 @@ func runImbalance(p *Pass) error {
 	}
 	p.compareHistograms(told)
 	return nil
+}
+
+// eachServed visits the spans of requests that a known instance served.
+func (p *Pass) eachServed(visit func(t *Trace, i int32, s *evidence.Span)) {
+	for _, t := range p.Facts.Traces {
+		for i := range t.Spans {
+			s := &t.Spans[i]
+			if (s.Kind == evidence.KindServer || s.Kind == evidence.KindConsumer) && s.Instance != "" {
+				visit(t, int32(i), s)
+			}
+		}
+	}
 }
 
 // compareReplicas by their spans; false where too few are known well enough.

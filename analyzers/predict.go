@@ -87,14 +87,16 @@ const distributionSteps = 40
 // distribution of the latency now and then at equal steps of share, with the
 // tail drawn out.
 func (s *requestSample) distribution(now, then ordered) []Quantile {
-	var out []Quantile
-	add := func(share float64) {
-		out = append(out, Quantile{Share: share, Now: seconds(s.percentile(now, share, recorded)), Then: seconds(s.percentile(then, share, recorded))})
+	out := make([]Quantile, distributionSteps)
+	shares := make([]float64, distributionSteps)
+	for k := range shares {
+		shares[k] = float64(k+1) / distributionSteps
 	}
-	for k := 1; k < distributionSteps; k++ {
-		add(float64(k) / distributionSteps)
+	shares[distributionSteps-1] = 0.99
+	was, would := s.percentiles(now, shares), s.percentiles(then, shares)
+	for k := range out {
+		out[k] = Quantile{Share: shares[k], Now: seconds(was[k]), Then: seconds(would[k])}
 	}
-	add(0.99)
 	return out
 }
 
@@ -138,7 +140,7 @@ func (s *requestSample) without(touched []*Trace, cut func(*Trace) Cuts) ordered
 func (s *requestSample) savings(now, then ordered, q float64) (low, high float64) {
 	all := make([]float64, resamples)
 	for rep := range all {
-		all[rep] = seconds(s.percentile(now, q, rep) - s.percentile(then, q, rep))
+		all[rep] = seconds(s.resampled(now, q, rep) - s.percentile(then, q, rep))
 	}
 	return middle95(all)
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
-// served is what the replicas of a service answered, by latency.
-type served struct {
+// replicaLatencies is what the replicas of a service answered, by latency.
+type replicaLatencies struct {
 	instances []string
 	bounds    []float64
 	counts    [][]float64 // by replica and bucket
@@ -46,8 +46,8 @@ func (p *Pass) replicated() []string {
 
 // servedBy each replica of a service that served enough, over all its
 // operations; replicas whose buckets are others than the first's are left out.
-func (p *Pass) servedBy(service string) served {
-	var all served
+func (p *Pass) servedBy(service string) replicaLatencies {
+	var all replicaLatencies
 	from, to := p.Bundle.Window.Start.UnixMilli(), p.Bundle.Window.End.UnixMilli()+1
 	for i := range p.Bundle.Histograms {
 		h := &p.Bundle.Histograms[i]
@@ -79,7 +79,7 @@ func added(x, y []float64) []float64 {
 }
 
 // reportServed holds one replica against its fellows.
-func (p *Pass) reportServed(service string, all served, i int) {
+func (p *Pass) reportServed(service string, all replicaLatencies, i int) {
 	var fellows, everyone []float64 // counts
 	var p95s []float64
 	for k, counts := range all.counts {

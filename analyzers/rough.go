@@ -28,11 +28,14 @@ type wave struct {
 // together is the rank correlation from which two courses move together.
 const together = 0.5
 
-// meets says whether an operation may meet the mechanism at all.
+// meets says whether an operation may meet the mechanism at all: any may where
+// a client alone saw the requests.
 func (r rough) meets(s *Symptom) bool {
 	switch {
 	case s.Requests < minRequests:
 		return false
+	case s.Source == fromClient:
+		return true
 	case r.service == "":
 	case r.before == (s.Entity.Service == r.service):
 		return false

@@ -35,6 +35,7 @@ func All() []Analyzer {
 		missingIndex,
 		indexContention,
 		databaseWaits,
+		blockReads,
 		lockQueue,
 		rowLocks,
 		idleTransactions,
@@ -74,7 +75,7 @@ func All() []Analyzer {
 // fails on, becomes a Skip; it never fails the whole.
 func Run(b *evidence.Bundle) *Result {
 	r := &Result{Facts: factsOf(b)}
-	r.Notes = repairNotes(r.Facts.Traces)
+	r.Notes = append(repairNotes(r.Facts.Traces), r.Facts.weighed...)
 	for _, a := range All() {
 		if missing := missingKinds(b, &a); len(missing) > 0 {
 			r.Skips = append(r.Skips, Skip{Analyzer: a.Name, Missing: missing, Finds: a.Finds})

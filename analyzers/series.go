@@ -96,8 +96,12 @@ func valueAt(times []int64, values []float64, t int64) float64 {
 }
 
 // alignTo reads a series at given ascending times, each the last value at or
-// before it, 0 before the first.
+// before it, 0 before the first. The result may be the series' own values: it
+// is not to be written to.
 func alignTo(to, times []int64, values []float64) []float64 {
+	if slices.Equal(to, times) {
+		return values
+	}
 	out := make([]float64, len(to))
 	k := -1
 	for i, t := range to {

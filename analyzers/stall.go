@@ -16,8 +16,11 @@ type witness struct {
 	series     []*evidence.Series
 	times      []int64
 	values     []float64
+	lag        int64 // ms by which values come after what they tell of
 	none, full float64
 	text       func(value float64) string
+	// bounded cannot be above full: a mean that is full was full all of its time.
+	bounded bool
 	// support alone shows nothing: the mechanism is not measured by it.
 	support bool
 }
@@ -27,7 +30,7 @@ func witnessOf(series []*evidence.Series, w witness) *witness {
 	if len(series) == 0 {
 		return nil
 	}
-	w.series = series
+	w.series, w.lag = series, lagOf(series)
 	w.times, w.values = sumSeries(series)
 	if len(w.values) == 0 {
 		return nil
@@ -142,18 +145,53 @@ func (p *Pass) better(own, contrast *Impact, before bool) bool {
 func (s *stall) presence() presence {
 	shows := slices.DeleteFunc(slices.Clone(s.witnesses), func(w *witness) bool { return w.support })
 	out := presence{full: 1}
-	for i, w := range shows {
-		if i > 0 && slices.Equal(out.times, w.times) {
-			continue
-		}
-		out.times = append(out.times, w.times...)
-		slices.Sort(out.times)
-		out.times = slices.Compact(out.times)
+	for _, w := range shows {
+		out.lag, out.times = max(out.lag, w.lag), unionOfTimes(out.times, w.times)
 	}
 	out.values = make([]float64, len(out.times))
 	for _, w := range shows {
-		for i, v := range alignTo(out.times, w.times, w.values) {
-			out.values[i] = math.Max(out.values[i], w.ramp(v))
+		strongest(out.values, alignTo(out.times, w.times, w.values), w.ramp)
+	}
+	if slices.ContainsFunc(shows, func(w *witness) bool { return w.bounded }) {
+		out.wide = make([]float64, len(out.times))
+		for _, w := range shows {
+			strongest(out.wide, alignTo(out.times, w.times, w.widened()), w.ramp)
+		}
+	}
+	return out
+}
+
+// unionOfTimes may be one of the two: it is not to be written to.
+func unionOfTimes(a, b []int64) []int64 {
+	if len(a) == 0 || slices.Equal(a, b) {
+		return b
+	}
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// strongest raises each of some strengths to what a value shows.
+func strongest(to, values []float64, ramp func(float64) float64) {
+	for i, v := range values {
+		to[i] = max(to[i], ramp(v))
+	}
+}
+
+// widened are the values of a witness, each the greatest of those that take in
+// the middle of its time, where that says what this one hides.
+func (w *witness) widened() []float64 {
+	if !w.bounded || w.lag == 0 {
+		return w.values
+	}
+	out := make([]float64, len(w.values))
+	from := 0
+	for i, t := range w.times {
+		for w.times[from] < t-w.lag {
+			from++
+		}
+		for k := from; k < len(w.times) && w.times[k] <= t+w.lag; k++ {
+			out[i] = max(out[i], w.values[k])
 		}
 	}
 	return out

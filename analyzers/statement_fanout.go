@@ -88,7 +88,11 @@ func reportFanout(p *Pass, pg *evidence.Postgres, parent, child *evidence.Statem
 	touched, cuts := p.Facts.statementCuts(cut)
 	cost := fanoutCost(parent, child)
 	c := p.chargeCuts(touched, cuts, p.callerOf(cut), cost)
-	if len(p.Facts.Traces) == 0 && p.askedAsOften(cost) == nil {
+	switch {
+	case len(p.Facts.Traces) > 0:
+	case !p.Facts.ofRequests(): // a statement is not faster for being asked less often
+		c.impact, c.victims = nil, nil
+	case p.askedAsOften(cost) == nil:
 		c.impact.limit()
 	}
 	normal, _ := evidence.NormalizeSQL(child.Text)

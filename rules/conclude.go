@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"slices"
@@ -16,6 +17,9 @@ const minRunRequests = 20
 
 // conclude writes the verdict.
 func (j *Judgement) conclude(b *evidence.Bundle, r *analyzers.Result) {
+	if note := r.Facts.StandIns(); note != "" {
+		j.Notes = append(j.Notes, note)
+	}
 	requests := 0.0
 	for _, s := range r.Facts.Symptoms {
 		requests += s.Requests
@@ -69,7 +73,7 @@ func short(title string) string {
 const placeRunes = 60
 
 // place names an entity for a headline: without addresses, which change with
-// every restart and say nothing to a reader.
+// every restart and say nothing to a reader, where it has another name.
 func place(e evidence.Entity) string {
 	var words []string
 	for _, s := range []string{e.Service, e.Operation} {
@@ -85,6 +89,8 @@ func place(e evidence.Entity) string {
 		resource = strings.TrimSpace(string(r[:placeRunes-1])) + "…"
 	}
 	switch {
+	case resource == "" && text == "":
+		return cmp.Or(e.Resource, e.Instance)
 	case resource == "" || resource == text:
 		return text
 	case text == "":
