@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -14,11 +15,30 @@ type scoreboard struct{ outcomes []outcome }
 func (s *scoreboard) markdown(to io.Writer) error {
 	p := &printer{to: to}
 	p.f("# Scoreboard\n\nHow often culprit names what was planted. Written by `make scoreboard`; every run was recorded live by the lab and is judged by the present rules. A handicap takes a witness away from the recorded run, unless the lab recorded it so (+).\n")
+	s.repeatLine(p)
 	s.handicapTable(p)
 	s.gainLines(p)
 	s.reliabilityTable(p)
+	p.f("\nA score is the weight of the evidence, not a probability: so far causes are right more often than their scores say. What it tells apart is where to look first.\n")
 	s.runTable(p)
 	return p.err
+}
+
+// repeatLine says which scenarios were run more than once.
+func (s *scoreboard) repeatLine(p *printer) {
+	runs := map[string]int{}
+	for _, o := range s.of("") {
+		runs[o.run.scenario]++
+	}
+	var often []string
+	for _, name := range slices.Sorted(maps.Keys(runs)) {
+		if n := runs[name]; n > 1 {
+			often = append(often, fmt.Sprintf("%s %d times", name, n))
+		}
+	}
+	if len(often) > 0 {
+		p.f("\nRun more than once: %s.\n", strings.Join(often, ", "))
+	}
 }
 
 // of gives the outcomes under one handicap.
