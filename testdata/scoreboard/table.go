@@ -19,7 +19,7 @@ func (s *scoreboard) markdown(to io.Writer) error {
 	s.handicapTable(p)
 	s.gainLines(p)
 	s.reliabilityTable(p)
-	p.f("\nA score is the weight of the evidence, not a probability: so far causes are right more often than their scores say. What it tells apart is where to look first.\n")
+	p.f("\nA score is the weight of the evidence, not a probability: the table says how often causes that were scored alike were right.\n")
 	s.runTable(p)
 	return p.err
 }
