@@ -50,14 +50,13 @@ func runImbalance(p *Pass) error {
 		}
 	})
 	maps.DeleteFunc(byService, func(_ string, all map[string]*replica) bool { return len(all) < fewestReplicas })
-	if len(byService) == 0 {
-		return nil
+	if len(byService) > 0 {
+		p.eachServed(func(t *Trace, i int32, s *evidence.Span) {
+			if r := byService[s.Service][s.Instance]; r != nil {
+				r.own = append(r.own, float64(t.SelfTime(i)))
+			}
+		})
 	}
-	p.eachServed(func(t *Trace, i int32, s *evidence.Span) {
-		if r := byService[s.Service][s.Instance]; r != nil {
-			r.own = append(r.own, float64(t.SelfTime(i)))
-		}
-	})
 	services := make([]string, 0, len(byService))
 	for s := range byService {
 		services = append(services, s)

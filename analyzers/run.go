@@ -64,8 +64,7 @@ func All() []Analyzer {
 		podDisruption,
 		loadImbalance,
 		rateLimiting,
-		dnsLatency,
-		netStack,
+		dnsLatency, netStack,
 		loadGenerator,
 		oversized,
 	}

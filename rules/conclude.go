@@ -43,6 +43,8 @@ func (j *Judgement) conclude(b *evidence.Bundle, r *analyzers.Result) {
 	}
 	if j.Status == NoProblem || j.Status == Inconclusive {
 		j.Headline += blindText(j.Blind)
+	} else if len(j.Blind) > 0 {
+		j.Notes = append(j.Notes, strings.TrimSpace(blindText(j.Blind)))
 	}
 }
 

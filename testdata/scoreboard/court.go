@@ -83,13 +83,25 @@ func newCourt(runs []run) (*court, error) {
 		if !strings.HasPrefix(r.scenario, healthyRun) || r.handicap != "" {
 			continue
 		}
-		for _, s := range analyzers.Run(r.bundle).Facts.Symptoms {
+		facts := analyzers.Run(r.bundle).Facts
+		for _, s := range facts.Symptoms {
 			if c.healthy[s.Entity] == 0 {
-				c.healthy[s.Entity] = s.P95
+				c.healthy[s.Entity] = tracedP95(facts, s)
 			}
 		}
 	}
 	return c, nil
+}
+
+// tracedP95 of an operation, s: of its traces as a prediction is, and not of its
+// histogram, of which one bucket may be twice as wide as the one before; of that
+// where no trace begins there.
+func tracedP95(f *analyzers.Facts, s analyzers.Symptom) float64 {
+	i := analyzers.Predict(f.Traces, s.Entity, 0.95, func(*analyzers.Trace) analyzers.Cuts { return nil })
+	if i == nil {
+		return s.P95
+	}
+	return i.Now
 }
 
 // judge one run with part of its evidence gone.

@@ -51,13 +51,13 @@ func (s sight) shows(r run, handicap string) (bool, error) {
 	if by == nil {
 		by = s[r.planted.Expect.Rule]
 	}
-	if len(by) == 0 {
-		return false, fmt.Errorf("sight.yaml does not say which witness shows %s", r.planted.Expect.Rule)
-	}
 	for witness := range by {
 		if witness != taken(handicap) {
 			return true, nil
 		}
+	}
+	if len(by) == 0 {
+		return false, fmt.Errorf("testdata/scoreboard/sight.yaml does not say which witness shows %s", r.planted.Expect.Rule)
 	}
 	return false, nil
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -14,11 +15,30 @@ type scoreboard struct{ outcomes []outcome }
 func (s *scoreboard) markdown(to io.Writer) error {
 	p := &printer{to: to}
 	p.f("# Scoreboard\n\nHow often culprit names what was planted. Written by `make scoreboard`; every run was recorded live by the lab and is judged by the present rules. A handicap takes a witness away from the recorded run, unless the lab recorded it so (+).\n")
+	s.repeatLine(p)
 	s.handicapTable(p)
 	s.gainLines(p)
 	s.reliabilityTable(p)
+	p.f("\nA score is the weight of the evidence, not a probability: the table says how often causes that were scored alike were right.\n")
 	s.runTable(p)
 	return p.err
+}
+
+// repeatLine says which scenarios were run more than once.
+func (s *scoreboard) repeatLine(p *printer) {
+	runs := map[string]int{}
+	for _, o := range s.of("") {
+		runs[o.run.scenario]++
+	}
+	var often []string
+	for _, name := range slices.Sorted(maps.Keys(runs)) {
+		if n := runs[name]; n > 1 {
+			often = append(often, fmt.Sprintf("%s %d times", name, n))
+		}
+	}
+	if len(often) > 0 {
+		p.f("\nRun more than once: %s.\n", strings.Join(often, ", "))
+	}
 }
 
 // of gives the outcomes under one handicap.
@@ -145,12 +165,26 @@ func (s *scoreboard) gainLines(p *printer) {
 	if len(gains) == 0 {
 		return
 	}
-	var inside int
+	p.f("\nPredicted gain against the p95 of the healthy run at the same load, both of traced requests: median error %.0f %% over %d runs; %d of %d measured gains lie in the stated interval, of which half are narrower than %.0f %% of the gain.\n",
+		100*gains[len(gains)/2].err(), len(gains), covered(gains), len(gains), 100*medianWidth(gains))
+}
+
+// covered counts the measured gains that lie in the stated interval.
+func covered(gains []gain) (inside int) {
 	for _, g := range gains {
 		inside += int(is(g.inside()))
 	}
-	p.f("\nPredicted gain against the p95 of the healthy run at the same load: median error %.0f %% over %d faults; %d of %d measured gains lie in the stated interval.\n",
-		100*gains[len(gains)/2].err(), len(gains), inside, len(gains))
+	return inside
+}
+
+// medianWidth of the stated intervals, as a share of the predicted gain.
+func medianWidth(gains []gain) float64 {
+	widths := make([]float64, len(gains))
+	for i, g := range gains {
+		widths[i] = (g.high - g.low) / (g.now - g.then)
+	}
+	slices.Sort(widths)
+	return widths[len(widths)/2]
 }
 
 // reliabilityTable says of the causes scored alike how many were right.
