@@ -80,10 +80,13 @@ func readersOf(pg *evidence.Postgres) *readers {
 
 func (p *Pass) reportReads(pg *evidence.Postgres, r *readers) {
 	c := p.charge(r.cut, r.saved, "mean time of a call that went into reading, by the server's own account")
+	if by := p.Facts.callers(r.most.Key); len(by) > 0 {
+		c.caller = by[0]
+	}
 	e := c.about(pg, pg.Server.Name)
 	share, each := per(r.took, r.exec), per(r.took, r.blocks)
 	facts := serverFacts(pg, map[string]string{"statement": r.most.Text, "blocks": fmt.Sprintf("%.0f", r.most.Read/max(r.most.Calls, 1)),
-		"rate": fmt.Sprintf("%.0f", per(r.blocks, accountSeconds(pg))), "read_us": fmt.Sprintf("%.0f", 1e6*each), "saved_ms": fmt.Sprintf("%.1f", 1000*r.saved)})
+		"rate": fmt.Sprintf("%.0f", per(r.blocks, accountSeconds(pg))), "read_ms": fmt.Sprintf("%.2g", 1e3*each), "saved_ms": fmt.Sprintf("%.1f", 1000*r.saved)})
 	if size := sizeOf(pg); size > 0 {
 		facts["size"] = fmt.Sprintf("%.0f MiB", size/(1<<20))
 	}

@@ -50,6 +50,18 @@ func lagOf(series []*evidence.Series) int64 {
 	return int64(over * 1000 / 2)
 }
 
+// during the time that a span ran, on average, 0..1: one that waits for long
+// may have begun before the mechanism was seen.
+func (pr *presence) during(s *evidence.Span) float64 {
+	from, to := s.Start/1e6, s.End/1e6
+	sum, n := pr.at(from), 1.0
+	first, _ := slices.BinarySearch(pr.times, from+1)
+	for i := first; i < len(pr.times) && pr.times[i] <= to; i++ {
+		sum, n = sum+pr.at(pr.times[i]), n+1
+	}
+	return sum / n
+}
+
 // stalled marks the spans of a trace that stand still while a mechanism is
 // present.
 type stalled func(*Trace) []bool
@@ -108,7 +120,7 @@ func (ex *excess) cuts(t *Trace) Cuts {
 			continue
 		}
 		over := math.Min(float64(t.SelfTime(int32(i)))-need, math.Max(ex.most*need, ex.wait))
-		t.CutSelf(c, int32(i), int64(math.Max(0, over)*ex.at(t.Spans[i].Start/1e6)))
+		t.CutSelf(c, int32(i), int64(math.Max(0, over)*ex.during(&t.Spans[i])))
 	}
 	return c
 }
@@ -174,10 +186,13 @@ func everySpan(t *Trace) []bool {
 func databaseCalls(t *Trace) []bool {
 	hit := make([]bool, len(t.Spans))
 	for i := range t.Spans {
-		s := &t.Spans[i]
-		hit[i] = s.Kind == evidence.KindClient && s.Attr(evidence.AttrDBSystem) != "" && !isCacheSystem(s.Attr(evidence.AttrDBSystem))
+		hit[i] = isDatabaseCall(&t.Spans[i])
 	}
 	return hit
+}
+
+func isDatabaseCall(s *evidence.Span) bool {
+	return s.Kind == evidence.KindClient && s.Attr(evidence.AttrDBSystem) != "" && !isCacheSystem(s.Attr(evidence.AttrDBSystem))
 }
 
 // databaseCallers are the database calls and the spans that make them: a driver
@@ -220,7 +235,7 @@ const (
 // kinds have such a need; where they do not, the excess is an upper bound.
 func (ex *excess) contrasted(p *Pass) bool {
 	known := 0
-	quiet := ex.ownTimes(p, func(s *evidence.Span) bool { return ex.away(s.Start / 1e6) })
+	quiet := ex.ownTimes(p, func(s *evidence.Span) bool { return ex.away(s.Start/1e6) && ex.during(s) == 0 })
 	for k := range ex.need {
 		if v := quiet[k]; len(v) >= quietSpans {
 			ex.need[k] = quantile(v, quietNeed)

@@ -82,8 +82,10 @@ func factsOf(b *evidence.Bundle) *Facts {
 	}
 	f.Symptoms = append(f.Symptoms, symptomsOfTraces(b, f)...)
 	f.Symptoms = slices.DeleteFunc(f.Symptoms, func(s Symptom) bool { return s.Requests < 1 })
-	if len(f.Symptoms) == 0 {
-		f.Symptoms = fallbackSymptoms(b)
+	if !measured(f.Symptoms) {
+		if others := fallbackSymptoms(b); measured(others) {
+			f.Symptoms = others
+		}
 	}
 	slices.SortStableFunc(f.Symptoms, func(x, y Symptom) int {
 		return cmp.Or(cmp.Compare(y.RPS*y.P95, x.RPS*x.P95), x.Entity.Compare(y.Entity))

@@ -159,15 +159,21 @@ func (p *Pass) latencyCorrelation(service string, times []int64, values []float6
 		if service != "" && s.Entity.Service != service {
 			continue
 		}
-		var x, y []float64
-		for b, t := range s.Times {
-			if s.P95s[b] > 0 {
-				x, y = append(x, valueAt(times, values, t+s.Step/2)), append(y, s.P95s[b])
-			}
-		}
-		best = max(best, spearman(x, y))
+		best = max(best, s.movesWith(times, values))
 	}
 	return best
+}
+
+// movesWith is the rank correlation of an operation's p95 with a series, bin by
+// bin.
+func (s *Symptom) movesWith(times []int64, values []float64) float64 {
+	var x, y []float64
+	for b, t := range s.Times {
+		if s.P95s[b] > 0 {
+			x, y = append(x, valueAt(times, values, t+s.Step/2)), append(y, s.P95s[b])
+		}
+	}
+	return spearman(x, y)
 }
 
 // union of sorted entities, in order.

@@ -117,7 +117,7 @@ func (p *Pass) reportStall(s stall) {
 	}
 	f.Impact, f.Victims = p.stallImpact(s, pr)
 	if s.account != nil {
-		if i, hurt := s.account(p); i != nil && (f.Impact == nil || f.Impact.AtMost || s.before && i.Saved() > f.Impact.Saved()) {
+		if i, hurt := s.account(p); i != nil && p.better(i, f.Impact, s.before) {
 			f.Impact, f.Victims = i, hurt
 		}
 	}
@@ -125,6 +125,20 @@ func (p *Pass) reportStall(s stall) {
 	r := p.latencyCorrelation(felt, pr.times, pr.values)
 	p.Report(Finding{Kind: overlap(s.finds), Entity: s.entity, Value: math.Max(r, 0), Unit: "1", Refs: f.Refs,
 		Text: "it and the p95 of " + cmp.Or(felt, "the operations") + " move together (rank correlation " + decimals(r, 2) + ")"})
+}
+
+// better says whether an account of its own tells more of a mechanism than the
+// contrast of times does: where that gives nothing, or with traces no more than
+// a bound. Before a service's own measurement begins, or without traces, both
+// may miss what is slowed, and the larger counts.
+func (p *Pass) better(own, contrast *Impact, before bool) bool {
+	switch {
+	case contrast == nil:
+		return true
+	case before || len(p.Facts.Traces) == 0:
+		return own.Saved() > contrast.Saved() || contrast.AtMost && len(p.Facts.Traces) > 0
+	}
+	return contrast.AtMost
 }
 
 // presence of a mechanism: the strongest of its witnesses at each time.

@@ -37,9 +37,9 @@ func (d *database) Begin(ctx context.Context) (pgx.Tx, error) {
 	return transaction{tx, d.rename}, err
 }
 
-// askAgain is after what time a connection is asked for again, as pools do
-// that hide a full server from their users.
-const askAgain = 50 * time.Millisecond
+// Pools that hide a full server from their users ask again after a pause,
+// which doubles up to a longest.
+const firstPause, longestPause = 50 * time.Millisecond, 800 * time.Millisecond
 
 // tooManyConnections is the SQLSTATE of a server that is full.
 const tooManyConnections = "53300"
@@ -48,7 +48,7 @@ const tooManyConnections = "53300"
 // refuses one and patience lasts.
 func patiently[T any](ctx context.Context, patience time.Duration, do func() (T, error)) (T, error) {
 	until := time.Now().Add(patience)
-	for {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		out, err := do()
 		if refused := (*pgconn.PgError)(nil); !errors.As(err, &refused) || refused.Code != tooManyConnections || time.Now().After(until) {
 			return out, err
@@ -56,7 +56,7 @@ func patiently[T any](ctx context.Context, patience time.Duration, do func() (T,
 		select {
 		case <-ctx.Done():
 			return out, err
-		case <-time.After(askAgain):
+		case <-time.After(pause):
 		}
 	}
 }
