@@ -18,8 +18,9 @@ type Facts struct {
 	Stages   []evidence.Stage // of the load, from its rate; nil where it shows none
 	Events   []evidence.Event // given, and starts and restarts that were seen
 
-	index traceIndex
-	slow  map[string]*slowTimes // by service; "" is all of them
+	weighed []string // what was done to the weights of traces
+	index   traceIndex
+	slow    map[string]*slowTimes // by service; "" is all of them
 }
 
 // Symptom is how an operation did in the window.
@@ -67,7 +68,10 @@ const (
 
 // factsOf computes the facts of a bundle.
 func factsOf(b *evidence.Bundle) *Facts {
-	f := factsOfTraces(BuildTraces(b))
+	traces := BuildTraces(b)
+	weighed := weighByHistograms(b, traces)
+	f := factsOfTraces(traces)
+	f.weighed = weighed
 	f.index.joinCutStatements(b)
 	f.Stages, f.Events = stagesOf(b), eventsOf(b)
 	for i := range b.Histograms {
@@ -78,8 +82,10 @@ func factsOf(b *evidence.Bundle) *Facts {
 	}
 	f.Symptoms = append(f.Symptoms, symptomsOfTraces(b, f)...)
 	f.Symptoms = slices.DeleteFunc(f.Symptoms, func(s Symptom) bool { return s.Requests < 1 })
-	if len(f.Symptoms) == 0 {
-		f.Symptoms = fallbackSymptoms(b)
+	if !measured(f.Symptoms) {
+		if others := fallbackSymptoms(b); measured(others) {
+			f.Symptoms = others
+		}
 	}
 	slices.SortStableFunc(f.Symptoms, func(x, y Symptom) int {
 		return cmp.Or(cmp.Compare(y.RPS*y.P95, x.RPS*x.P95), x.Entity.Compare(y.Entity))

@@ -23,7 +23,7 @@ const FindSerialIndependent Kind = FindSerialCalls + ".independent"
 // independence of calls in series, as the fact of that name has it.
 const (
 	shown    = "shown"    // other traces have them overlapping or in another order
-	alike    = "alike"    // one question to several: a loop over peers or items
+	similar  = "similar"  // one question to several: a loop over peers or items
 	presumed = "presumed" // nothing tells
 )
 
@@ -68,7 +68,7 @@ var serialDetector = detector{
 func reportIndependence(p *Pass, g *occurrences, e evidence.Entity) {
 	f := Finding{Kind: FindSerialIndependent, Entity: e, Value: 1, Unit: "1", Text: "Other traces have the calls overlapping or in another order: none needs the answer of another."}
 	switch g.example.facts["independence"] {
-	case alike:
+	case similar:
 		f.Text = "The calls ask the same of several: such questions seldom need each other's answers."
 	case presumed:
 		f.Value, f.Text = 0, "Different questions, always in one order: traces do not show whether one needs the answer of another."
@@ -194,7 +194,7 @@ func (t *Trace) independence(run []call, independent map[calleePair]bool) string
 	case proof:
 		return shown
 	case same:
-		return alike
+		return similar
 	}
 	return presumed
 }

@@ -2,6 +2,7 @@ package analyzers
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
@@ -11,6 +12,11 @@ const (
 	fromClient     = "load"       // the load tool's own figures, by the name it gives a request
 	fromStatements = "statements" // the database's statements stand for requests
 )
+
+// measured reports whether a percentile of any of them says something.
+func measured(symptoms []Symptom) bool {
+	return slices.ContainsFunc(symptoms, func(s Symptom) bool { return s.Requests >= minRequests })
+}
 
 // fallbackSymptoms are for a run in which no server's latency was measured:
 // what the load tool saw of its requests, else what the database says of its

@@ -8,12 +8,13 @@ import (
 
 // nest puts victims under the cause that explains them, and further subjects
 // of one rule at one place under the strongest. The list comes ranked and
-// stays so.
+// stays so: of two that explain each other the lower is the victim.
 func nest(ranked []*Hypothesis) []*Hypothesis {
 	owner := make([]*Hypothesis, len(ranked))
 	for i, victim := range ranked {
 		for k, cause := range ranked {
-			if i != k && owner[k] == nil && (cause.explains(victim) || k < i && cause.same(victim)) && !owns(victim, cause, ranked, owner) {
+			mutual := k > i && victim.explains(cause)
+			if i != k && owner[k] == nil && !mutual && (cause.explains(victim) || k < i && cause.same(victim)) && !owns(victim, cause, ranked, owner) {
 				owner[i] = cause
 				cause.Explains = append(cause.Explains, victim)
 				break

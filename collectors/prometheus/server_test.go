@@ -15,20 +15,20 @@ import (
 // release is a version of the server that tests run against.
 type release struct {
 	version string
-	find    func(*testing.T) string
+	find    func(testing.TB) string
 }
 
 // releases are the distribution's, and one of those with other rules: ranges
 // open to the left, bounds spelled 1.0, custom buckets, names beyond ASCII.
 var releases = []release{
-	{"2.42", func(t *testing.T) string { return needs.Program(t, "apt-get install prometheus", "prometheus") }},
+	{"2.42", func(t testing.TB) string { return needs.Program(t, "apt-get install prometheus", "prometheus") }},
 	{"3.15", cachedPrometheus},
 }
 
-func cachedPrometheus(t *testing.T) string { return cached(t, "prometheus-3-3.15.0") }
+func cachedPrometheus(t testing.TB) string { return cached(t, "prometheus-3-3.15.0") }
 
 // cached is a program that the lab's doctor builds.
-func cached(t *testing.T, name string) string {
+func cached(t testing.TB, name string) string {
 	t.Helper()
 	cache, _ := os.UserCacheDir()
 	path := filepath.Join(cache, "culprit-lab", name)
@@ -51,7 +51,7 @@ func eachRelease(t *testing.T, test func(*testing.T, release)) {
 
 // start runs a real server over a data directory with some configuration,
 // until the test ends.
-func (r release) start(t *testing.T, data, settings string, flags ...string) string {
+func (r release) start(t testing.TB, data, settings string, flags ...string) string {
 	t.Helper()
 	bin := r.find(t)
 	file := filepath.Join(t.TempDir(), "prometheus.yml")
@@ -66,7 +66,7 @@ func (r release) start(t *testing.T, data, settings string, flags ...string) str
 }
 
 // launch runs a program until the test ends.
-func launch(t *testing.T, program string, args ...string) {
+func launch(t testing.TB, program string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(program, args...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
@@ -79,7 +79,7 @@ func launch(t *testing.T, program string, args ...string) {
 	})
 }
 
-func await(t *testing.T, url string) {
+func await(t testing.TB, url string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()

@@ -18,7 +18,8 @@ const golden = "../scoreboard.md"
 // The recorded runs, judged by the present rules, hold what culprit promises:
 // with full sight the planted cause first in 95 of 100 and always among the
 // first three, and no false cause; none where nothing was planted, however
-// little is left to see. What else is said with little sight is printed.
+// little is left to see. With a witness missing, four in five of what is still
+// visible come first, and of the rest the verdict says what it could not see.
 func TestScoreboardHolds(t *testing.T) {
 	board, err := score("../scenarios", "../lab/scenarios")
 	if err != nil {
@@ -34,6 +35,15 @@ func TestScoreboardHolds(t *testing.T) {
 		}
 		if len(o.missing) > 0 && o.handicap == "" {
 			t.Errorf("%s: %q not listed", o.name(), o.missing)
+		}
+	}
+	for _, h := range board.handicaps() {
+		a := accuracyOf(board.of(h))
+		if a.visible > 0 && a.visibleFirst < 0.8 {
+			t.Errorf("%s: AC@1 is %.2f of the faults that can be seen, want 0.80", h, a.visibleFirst)
+		}
+		if a.told < a.hidden || a.hiddenFalse > 0 {
+			t.Errorf("%s: of %d hidden faults %d verdicts say what is missing, and %d name a false cause", h, a.hidden, a.told, a.hiddenFalse)
 		}
 	}
 	holdGains(t, board.gains())

@@ -41,6 +41,11 @@ type accuracy struct {
 	untrue        int     // causes that were not planted
 	falsely       int     // sound runs with a cause
 	abstained     int     // faults not found, and no other cause said
+
+	visible      int     // faults that what is left shows
+	visibleFirst float64 // AC@1 of those
+	hidden, told int     // faults that it does not show, and where the verdict says what is missing
+	hiddenFalse  int     // of the hidden: another cause said that is none
 }
 
 func accuracyOf(outcomes []outcome) accuracy {
@@ -57,21 +62,37 @@ func accuracyOf(outcomes []outcome) accuracy {
 		a.first += is(o.rank == 1)
 		a.top += is(o.rank >= 1 && o.rank <= 3)
 		a.abstained += int(is(o.rank == 0 && len(o.untrue) == 0))
+		a.look(o)
 		found += is(o.rank > 0)
 		ranks += float64(o.rank)
 	}
 	n := max(1, float64(a.faults))
 	a.first, a.top, a.meanRank = a.first/n, a.top/n, ranks/max(1, found)
+	a.visibleFirst /= max(1, float64(a.visible))
 	return a
 }
 
+// look counts a fault by what can be seen of it.
+func (a *accuracy) look(o outcome) {
+	if o.visible {
+		a.visible++
+		a.visibleFirst += is(o.rank == 1)
+		return
+	}
+	a.hidden++
+	a.told += int(is(o.told))
+	a.hiddenFalse += int(is(len(o.untrue) > 0))
+}
+
 func (s *scoreboard) handicapTable(p *printer) {
-	p.f("\n| sight | faults | AC@1 | AC@3 | mean rank | abstained | false causes | sound runs | with a false cause |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	p.f("\n| sight | faults | AC@1 | AC@3 | mean rank | abstained | false causes | visible | AC@1 of them | hidden | said what is missing | with a false cause | sound runs | with a false cause |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, h := range s.handicaps() {
 		a := accuracyOf(s.of(h))
-		p.f("| %s | %d | %.2f | %.2f | %.1f | %d | %d | %d | %d |\n", cmp.Or(h, "full"), a.faults, a.first, a.top, a.meanRank, a.abstained, a.untrue, a.sound, a.falsely)
+		p.f("| %s | %d | %.2f | %.2f | %.1f | %d | %d | %d | %.2f | %d | %d | %d | %d | %d |\n", cmp.Or(h, "full"), a.faults, a.first, a.top, a.meanRank, a.abstained, a.untrue,
+			a.visible, a.visibleFirst, a.hidden, a.told, a.hiddenFalse, a.sound, a.falsely)
 	}
 	s.rankerRows(p)
+	p.f("\nA fault is visible where one of the witnesses left shows its mechanism: testdata/scoreboard/sight.yaml says which do, whatever culprit finds. Of a hidden one a verdict must say what it could not look at.\n")
 }
 
 // rankerRows puts the simple rankers below, over the runs with full sight.
@@ -91,7 +112,7 @@ func (s *scoreboard) rankerRows(p *printer) {
 		}
 	}
 	for _, name := range names {
-		p.f("| *%s* | %.0f | %.2f | %.2f | | | | | |\n", name, n, sums[name].first/n, sums[name].top/n)
+		p.f("| *%s* | %.0f | %.2f | %.2f | | | | | | | | | | |\n", name, n, sums[name].first/n, sums[name].top/n)
 	}
 }
 
@@ -153,9 +174,9 @@ func (s *scoreboard) reliabilityTable(p *printer) {
 }
 
 func (s *scoreboard) runTable(p *printer) {
-	p.f("\n| run | planted | rank | verdict | false causes | error of the gain |\n|---|---|--:|---|---|--:|\n")
+	p.f("\n| run | planted | visible | rank | verdict | false causes | error of the gain |\n|---|---|---|--:|---|---|--:|\n")
 	for _, o := range s.outcomes {
-		p.f("| %s | %s | %s | %s | %s | %s |\n", o.name(), o.plantedText(), o.rankText(), o.status, strings.Join(o.untrue, "; "), o.gainText())
+		p.f("| %s | %s | %s | %s | %s | %s | %s |\n", o.name(), o.plantedText(), o.visibleText(), o.rankText(), o.status, strings.Join(o.untrue, "; "), o.gainText())
 	}
 }
 
@@ -164,6 +185,16 @@ func (o outcome) plantedText() string {
 		return "nothing"
 	}
 	return o.run.planted.Expect.Rule
+}
+
+func (o outcome) visibleText() string {
+	switch {
+	case o.run.planted.Expect == nil:
+		return ""
+	case o.visible:
+		return "yes"
+	}
+	return "no"
 }
 
 func (o outcome) rankText() string {

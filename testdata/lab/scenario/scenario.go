@@ -48,6 +48,7 @@ type Fault struct {
 	QuotaFor  time.Duration                `yaml:"quota_for"` // how long it holds; 0: to the end
 	SQL       []string                     `yaml:"sql"`       // run after the seed
 	Sessions  []Session                    `yaml:"sessions"`  // of others, beside the load
+	Shares    map[string]int               `yaml:"shares"`    // of the CPU where it is short, by service, 1024 for each core requested; unset: 1024
 	Shop      map[string]settings.Choices  `yaml:"shop"`      // by service
 }
 
@@ -170,15 +171,7 @@ func (s Scenario) validate() error {
 			return fmt.Errorf("%s: %w", service, err)
 		}
 	}
-	for service, cores := range s.Fault.Quota {
-		if cores <= 0 {
-			return fmt.Errorf("quota of %s is not positive", service)
-		}
-	}
-	if s.Fault.QuotaAt < 0 || s.Fault.QuotaFor < 0 || s.Fault.QuotaFor > 0 && s.Fault.QuotaAt == 0 {
-		return errors.New("quota_for needs a quota_at, and neither is negative")
-	}
-	if err := errors.Join(s.Fault.validateDatabase(), s.Fault.validateServices()); err != nil {
+	if err := errors.Join(s.Fault.validateCPU(), s.Fault.validateDatabase(), s.Fault.validateServices()); err != nil {
 		return err
 	}
 	if s.Load.Ramp < 0 || s.Load.Plateau <= 0 || s.Load.Users < 0 {

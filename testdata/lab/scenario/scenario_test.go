@@ -34,6 +34,7 @@ func TestBadScenarioIsRejected(t *testing.T) {
 		{"choice the shop does not know", "description: d\nfault: {shop: {orders: {item_loading: some}}}\n", "item_loading"},
 		{"negative pool", "description: d\nfault: {shop: {orders: {pool_size: -1}}}\n", "pool_size"},
 		{"quota of nothing", "description: d\nfault: {quota: {orders: 0}}\n", "quota of orders"},
+		{"shares of nobody", "description: d\nfault: {shares: {orders: 1}}\n", "shares of orders"},
 		{"pool of nothing", "description: d\nfault: {pgbouncer: {orders: 0}}\n", "pool of orders"},
 		{"disk of another", "description: d\nfault: {disk: {orders: 9}}\n", "disk of orders"},
 		{"memory of another", "description: d\nfault: {memory: {orders: 9}}\n", "memory of orders"},
