@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,10 +29,12 @@ func benchmarkSampler(b *testing.B, r release) {
 		s.connect("postgres", "shop")
 	}
 	stop := make(chan struct{})
+	var all sync.WaitGroup
+	defer all.Wait()
 	defer close(stop)
 	for range 4 {
 		conn := s.connect("postgres", "shop")
-		go func() {
+		all.Go(func() {
 			for {
 				select {
 				case <-stop:
@@ -40,7 +43,7 @@ func benchmarkSampler(b *testing.B, r release) {
 					_, _ = conn.Exec(context.Background(), "select 1")
 				}
 			}
-		}()
+		})
 	}
 	const lasts = 20 * time.Second
 	spent := func() float64 {

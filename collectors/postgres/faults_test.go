@@ -61,7 +61,8 @@ func testCrashWhileSampling(t *testing.T, r release) {
 	if st := statement(t, b.Postgres[0], "buyer = ?"); st.Calls != 70 {
 		t.Errorf("statement %+v", st)
 	}
-	if d := b.Postgres[0].Database; d.Commits > 60 || d.Commits < 30 {
+	// what the sampler did since cannot be told from what it did before
+	if d := b.Postgres[0].Database; d.Commits > 50+float64(b.Postgres[0].Ticks) || d.Commits < 30 {
 		t.Errorf("database %+v", d)
 	}
 }
