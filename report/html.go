@@ -37,6 +37,7 @@ type page struct {
 	Operations        []Symptom // in sight; More are folded away
 	More              []Symptom
 	AnySlow           bool
+	Clock             string // who measured the operations
 	Method            string
 	Symptoms          []plot
 	Modules           []moduleView
@@ -164,7 +165,7 @@ func newPage(r *Report, shortened string) page {
 		p.Baseline = r.windowText(*r.Baseline)
 	}
 	p.Operations, p.More = r.inSight()
-	p.AnySlow = r.anySlow()
+	p.AnySlow, p.Clock = r.anySlow(), r.clock()
 	p.Modules = r.moduleViews()
 	for i := range r.Symptoms {
 		s := &r.Symptoms[i]

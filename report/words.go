@@ -308,3 +308,16 @@ func (r *Report) inSight() (shown, more []Symptom) {
 func (r *Report) anySlow() bool {
 	return slices.ContainsFunc(r.Symptoms, func(s Symptom) bool { return s.Slow })
 }
+
+// clock says who measured the operations: their server, unless none did.
+func (r *Report) clock() string {
+	if len(r.Symptoms) > 0 {
+		switch r.Symptoms[0].Source {
+		case "load":
+			return "the load tool measured it"
+		case "statements":
+			return "the database's statements took it, about"
+		}
+	}
+	return "the server measured it"
+}
