@@ -85,16 +85,17 @@ func cutRefusals(t *Trace) Cuts {
 	c := t.cutWhere(failedConnect)
 	pauses := map[int32]int64{}
 	for i := range t.Spans {
-		up := t.Parent[i]
-		if c[i] == 0 || up < 0 {
+		at := int32(i)
+		if !failedConnect(&t.Spans[i]) {
 			continue
 		}
+		up := t.Parent[at]
 		for up >= 0 && isDatabaseCall(&t.Spans[up]) && t.Spans[up].Error { // the driver's own spans around it failed with it
-			c[up] = t.Spans[up].Duration()
-			up = t.Parent[up]
+			t.CutSubtree(c, up)
+			at, up = up, t.Parent[up]
 		}
 		if up >= 0 {
-			pauses[up] += t.pauseAfter(up, int32(i))
+			pauses[up] += t.pauseAfter(up, at)
 		}
 	}
 	for up, ns := range pauses {

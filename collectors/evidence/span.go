@@ -108,6 +108,14 @@ func compareInTrace(a, b *Span) int {
 	return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(b.End, a.End), bytes.Compare(a.ID[:], b.ID[:]))
 }
 
+// Exemplar is one request that a histogram of latency names by its trace.
+type Exemplar struct {
+	Trace  TraceID
+	Entity Entity  // service and operation that took so long
+	Value  float64 // s
+	At     int64   // Unix ms
+}
+
 // TraceWeight says how many requests a sampled trace speaks for, and which
 // stratum it was drawn from. A trace without one counts as one.
 type TraceWeight struct {

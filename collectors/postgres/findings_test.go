@@ -48,7 +48,7 @@ func testWaits(t *testing.T, r release) {
 			alter := s.connect("postgres", "shop")
 			var wg sync.WaitGroup
 			wg.Go(func() { hold(s, "forgetful", 2500*time.Millisecond, "begin", "select n from counter where id = 4242") })
-			time.Sleep(500 * time.Millisecond)
+			s.awaitRow("select count(*) > 0 from pg_stat_activity where application_name = 'forgetful' and state = 'idle in transaction'")
 			s.exec(alter, "set application_name = 'migration'", "alter table counter add column if not exists extra int")
 			wg.Wait()
 		}}, views...)
@@ -75,7 +75,7 @@ func testWaits(t *testing.T, r release) {
 	})
 	t.Run("slow commit", func(t *testing.T) {
 		s.exec(shop, "create table log (id bigserial, client int)", "alter system set synchronous_commit = on", "alter system set fsync = on", "alter system set commit_delay = 30000", "alter system set commit_siblings = 0", "select pg_reload_conf()")
-		time.Sleep(200 * time.Millisecond)
+		s.awaitRow(isSet, "commit_delay", "30000")
 		for name, request := range map[string][]string{
 			"by itself":  {"insert into log (client) values ($1)"},
 			"explicitly": {"begin", "insert into log (client) values ($1)", "commit"},

@@ -56,7 +56,8 @@ func testOnlyReads(t *testing.T, r release) {
 			defer close(done)
 			_, _ = waiter.Exec(context.Background(), "update counter set n = 2 where id = 1")
 		}()
-		time.Sleep(1500 * time.Millisecond)
+		s.awaitRow(someWait, 1)
+		s.await("a look at who blocks whom", func() bool { return strings.Contains(s.log(), "pg_blocking_pids") })
 		s.exec(holder, "commit")
 		<-done
 	})

@@ -152,6 +152,7 @@ func testLostTexts(t *testing.T, r release) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.exec(s.connect("postgres", "shop"), "select pg_stat_statements_reset()")
+			defer os.Chmod(file, 0o600) // so that the server can begin it anew
 			b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop"), Explain: true}), func() {
 				s.lookUp(60)
 				if err := lose(); err != nil {

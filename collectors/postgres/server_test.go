@@ -19,7 +19,7 @@ import (
 
 // server is a real PostgreSQL of a test's own, on a free loopback port.
 type server struct {
-	t *testing.T
+	t testing.TB
 	release
 	data string
 	port int
@@ -152,6 +152,35 @@ func (s *server) exec(conn *pgx.Conn, statements ...string) {
 		}
 	}
 }
+
+// await what a test needs, on a machine of any speed.
+func (s *server) await(what string, holds func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(time.Minute); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatalf("waited a minute for %s", what)
+		}
+	}
+}
+
+// awaitRow waits until a query, of a session of its own, is true.
+func (s *server) awaitRow(sql string, args ...any) {
+	s.t.Helper()
+	conn := s.connect("postgres", "postgres")
+	defer conn.Close(context.Background())
+	s.await(sql, func() (is bool) {
+		if err := conn.QueryRow(context.Background(), sql, args...).Scan(&is); err != nil {
+			s.t.Fatalf("%s: %v", sql, err)
+		}
+		return is
+	})
+}
+
+const (
+	weAreConnected = "select count(*) > 0 from pg_stat_activity where application_name = 'culprit'"
+	someWait       = "select count(*) = $1 from pg_locks where not granted"
+	isSet          = "select setting = $2 from pg_settings where name = $1"
+)
 
 // log is what the server has written so far.
 func (s *server) log() string {
