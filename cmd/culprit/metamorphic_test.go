@@ -123,7 +123,9 @@ func firstDifference(want, got string) string {
 
 // scalesNotYet: ten times slower, less of the queue behind the two connections
 // is laid to what holds them.
-const scalesNotYet = "index-missing-pool-full"
+//
+// And what is left of reads from a disk is then less than ten times as much.
+var scalesNotYet = []string{"index-missing-pool-full", "cold-reads"}
 
 // A run in which all took ten times as long, at a tenth of the rate, has the
 // same causes in the same order, and ten times the figures. Two things are
@@ -138,7 +140,7 @@ const scalesNotYet = "index-missing-pool-full"
 func TestTimesScale(t *testing.T) {
 	var withCauses, compared int
 	onRecorded(t, func(t *testing.T, path string) {
-		if filepath.Base(filepath.Dir(path)) == scalesNotYet {
+		if slices.Contains(scalesNotYet, filepath.Base(filepath.Dir(path))) {
 			return
 		}
 		plain, r := judge(t, recordedBundle(t, path))
@@ -309,7 +311,8 @@ func stretchPostgres(p *evidence.Postgres, f float64, ms func(int64) int64) {
 	}
 }
 
-// To see less never makes surer.
+// To see less never makes surer, but for a flaw of the run that the load tool
+// alone tells of: it caps every score, and who does not know of it cannot.
 func TestLosingASourceRaisesNoScore(t *testing.T) {
 	onRecorded(t, func(t *testing.T, path string) {
 		full, _ := judge(t, recordedBundle(t, path))
@@ -321,6 +324,9 @@ func TestLosingASourceRaisesNoScore(t *testing.T) {
 		} {
 			b := recordedBundle(t, path)
 			lose(b)
+			if name == "load" && len(full.Flaws) > 0 {
+				continue
+			}
 			less, _ := judge(t, b)
 			for _, c := range less.Causes {
 				if best, known := bestScore(full, c.Rule.ID); known && c.Score > best+1e-9 {
