@@ -39,6 +39,7 @@ type page struct {
 	AnySlow           bool
 	Method            string
 	Symptoms          []plot
+	Modules           []moduleView
 	Map               *mapView
 	Onsets            bool // any cause has one
 	Causes            []causeView
@@ -134,6 +135,12 @@ func (l pageLimits) of(r *Report) (*Report, string) {
 	out := *r
 	out.Causes, out.Leads, out.Housekeeping = first(r.Causes, l.causes), first(r.Leads, l.causes), first(r.Housekeeping, l.causes)
 	out.Symptoms, out.Rejected, out.Unweighed = first(r.Symptoms, l.rows), first(r.Rejected, l.rows), first(r.Unweighed, l.rows)
+	out.Modules = first(r.Modules, l.rows)
+	if o := r.Objectives; o != nil {
+		cut := *o
+		cut.Results = first(o.Results, l.rows)
+		out.Objectives = &cut
+	}
 	out.Coverage = slices.Clone(r.Coverage)
 	for i := range out.Coverage {
 		out.Coverage[i].Gaps, out.Coverage[i].Notes = first(out.Coverage[i].Gaps, l.rows), first(out.Coverage[i].Notes, l.rows)
@@ -158,6 +165,7 @@ func newPage(r *Report, shortened string) page {
 	}
 	p.Operations, p.More = r.inSight()
 	p.AnySlow = r.anySlow()
+	p.Modules = r.moduleViews()
 	for i := range r.Symptoms {
 		s := &r.Symptoms[i]
 		p.Symptoms = append(p.Symptoms, r.frame(s.SlowSpans).drawAll(fmt.Sprintf("symptom-%d", i+1), s.Charts)...)

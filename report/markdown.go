@@ -93,9 +93,9 @@ type markdown struct {
 func (m *markdown) document() string {
 	m.head()
 	m.ranking()
-	m.WriteString(objectivesTable(m.r.Objectives))
+	m.objectives()
 	m.symptoms()
-	m.WriteString(modulesTable(m.r))
+	m.modules()
 	for i, c := range m.r.Causes {
 		if i < m.d.causes {
 			m.cause(c, fmt.Sprintf("%d. %s", c.Rank, mdText(c.Title)))

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -162,36 +161,4 @@ func onRoute(path, route string) bool {
 		}
 	}
 	return true
-}
-
-// modulesTable is the account of the modules, "" where no tool told any apart.
-func modulesTable(r *Report) string {
-	if len(r.Modules) == 0 {
-		return ""
-	}
-	var b strings.Builder
-	b.WriteString("## Modules of the load\n\n| module | runs | requests | failed | p95 | suffers from |\n| --- | --- | ---: | ---: | ---: | --- |\n")
-	for _, m := range r.Modules {
-		fmt.Fprintf(&b, "| %s | %s | %.0f | %.0f | %s | %s |\n", mdCell(m.Name), mdText(or(m.Runs, "–")), m.Requests, m.Failed, mdText(measuredText(m.P95)), mdText(r.sufferedBy(m)))
-	}
-	return b.String() + "\n"
-}
-
-func (r *Report) sufferedBy(m Module) string {
-	var parts []string
-	for _, rank := range m.Causes {
-		for _, c := range r.Causes {
-			if c.Rank == rank {
-				parts = append(parts, fmt.Sprintf("%d. %s", rank, c.Rule))
-			}
-		}
-	}
-	if len(parts) == 0 {
-		return "–"
-	}
-	text := strings.Join(parts, ", ")
-	if m.By == "time" {
-		text += " (by when it ran)"
-	}
-	return text
 }

@@ -13,17 +13,38 @@ import (
 
 // sample is one case that reports are made from in tests.
 type sample struct {
-	name   string
-	bundle *evidence.Bundle
-	result *analyzers.Result
-	judged *rules.Judgement
+	objectives []Objective
+	name       string
+	bundle     *evidence.Bundle
+	result     *analyzers.Result
+	judged     *rules.Judgement
 }
 
 func (s sample) report() *Report {
-	return Build(s.bundle, s.result, s.judged, Options{
+	r := Build(s.bundle, s.result, s.judged, Options{
 		Version: "1.0.0", Command: "culprit analyze pool.culprit --format md,html",
 		Links: Links{Prometheus: "https://prometheus.example.org/", Traces: "https://jaeger.example.org/ui"},
 	})
+	if len(s.objectives) > 0 {
+		r.Objectives = JudgeObjectives(s.objectives, 0.8, r, []*Report{calmRun()})
+	}
+	return r
+}
+
+// calmRun is one that passed before.
+func calmRun() *Report {
+	return &Report{Symptoms: []Symptom{{Service: "payments", Operation: "POST /charge", RPS: 60, P95: 0.02}}}
+}
+
+// sampleObjectives end in each way in which one can.
+func sampleObjectives() []Objective {
+	return []Objective{
+		{Name: "orders are quick", Service: "gateway", Operation: "POST /api/orders", Measure: MeasureP95, Max: new(0.3), Weight: 3, Key: true},
+		{Name: "charging is as quick as ever", Service: "payments", Operation: "POST /charge", Measure: MeasureP95, Relative: new(0.1), Weight: 1},
+		{Name: "few errors anywhere", Measure: MeasureErrors, Max: new(0.5), Weight: 1},
+		{Name: "enough products", Service: "gateway", Operation: "GET /api/products", Measure: MeasureRate, Relative: new(0.1), Weight: 1},
+		{Name: "search", Operation: "GET /api/search", Measure: MeasureP99, Max: new(1.0), Weight: 1},
+	}
 }
 
 func samples() []sample {
@@ -143,7 +164,7 @@ func severalCauses() sample {
 	swallowed := &rules.Hypothesis{Rule: &rules.Rule{ID: "queue-backlog", Title: "Queue backlog"}, Subject: evidence.Entity{Service: "orders"}}
 	pool.Explains = []*rules.Hypothesis{slowDep, swallowed}
 	return sample{
-		name: "several-causes",
+		name: "several-causes", objectives: sampleObjectives(),
 		bundle: &evidence.Bundle{
 			Version: "1.0.0", Window: sampleWindow(), Baseline: &evidence.Window{Start: sampleStart.Add(-time.Hour), End: sampleStart.Add(-59 * time.Minute)},
 			Sources: []evidence.Source{
@@ -182,7 +203,12 @@ func sampleLoad() evidence.LoadRun {
 		Tool: "k6", Command: "k6 run shop.js", ExitCode: 99, Start: at(0), End: at(90),
 		Stages:   []evidence.Stage{{Name: "ramp", Start: at(0), End: at(30), Target: 60}, {Name: "plateau", Start: at(30), End: at(80), Target: 60}, {Name: "down", Start: at(80), End: at(90)}},
 		Requests: []evidence.LoadStat{{Count: 4800, Failed: 10, P50: 0.14, P95: 0.84, P99: 1.2, Max: 2.1}},
-		Checks:   []evidence.Threshold{{Metric: "http_req_duration", Expr: "p(95)<300"}},
+		Modules: []evidence.LoadModule{
+			{Name: "checkout", Start: at(30), End: at(90), Requests: []evidence.LoadStat{{Count: 3100, Failed: 10, P95: 0.84}, {Name: "POST /api/orders", Count: 3100, Failed: 10, P95: 0.84}}},
+			{Name: "browse", Start: at(0), End: at(60), Requests: []evidence.LoadStat{{Count: 1700, P95: 0.33}, {Name: "GET /api/products", Count: 1700, P95: 0.33}}},
+			{Name: "health probe of the operators", Start: at(0), End: at(90), Requests: []evidence.LoadStat{{Count: 9, P95: 0.004}, {Name: "GET /healthz", Count: 9, P95: 0.004}}},
+		},
+		Checks: []evidence.Threshold{{Metric: "http_req_duration", Expr: "p(95)<300"}},
 	}
 }
 

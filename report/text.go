@@ -17,7 +17,9 @@ const textWidth = 100
 func writeText(w io.Writer, r *Report) error {
 	t := text{r: r, term: terminalOf(w)}
 	t.head()
+	t.objectives()
 	t.symptoms()
+	t.modules()
 	t.causes()
 	t.headroom()
 	t.unseen()
