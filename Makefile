@@ -40,7 +40,7 @@ fmt:
 	gofmt -l -w $$(git ls-files '*.go')
 
 vet:
-	$(GO) vet ./... ./testdata/scoreboard
+	$(GO) vet ./... ./testdata/scoreboard ./testdata/needs
 	cd testdata/lab && $(GO) vet ./...
 	cd testdata/promql && $(GO) vet ./...
 

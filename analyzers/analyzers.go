@@ -78,11 +78,11 @@ func (i *Impact) Share() float64 {
 type Analyzer struct {
 	Name string // n-plus-one, cpu-throttling, ...
 	Doc  string // what it measures, from what, with which source for the method
-	// Needs must all be present, or the analyzer is skipped with the reason;
-	// Uses make it better.
-	Needs, Uses []evidence.Kind
-	Finds       []Kind
-	Run         func(*Pass) error
+	// Needs must all be present, and of NeedsAny one, or the analyzer is skipped
+	// with the reason; Uses make it better.
+	Needs, NeedsAny, Uses []evidence.Kind
+	Finds                 []Kind
+	Run                   func(*Pass) error
 }
 
 // Pass is one analyzer's view of the bundle, with the facts that all share.

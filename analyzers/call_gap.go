@@ -2,6 +2,7 @@ package analyzers
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
@@ -33,6 +34,10 @@ var gapDetector = detector{
 	},
 }
 
+// fewestGaps below which neither the fastest tenth of them is known nor the
+// slowest twentieth: one request would be both.
+const fewestGaps = 20
+
 // gapEdge is one caller and one callee.
 type gapEdge struct {
 	place *evidence.Entity
@@ -54,6 +59,9 @@ func runCallGap(p *Pass) error {
 	floors := make(map[gapEdge]int64, len(seen))
 	for e, gaps := range seen {
 		slices.Sort(gaps)
+		if floors[e] = math.MaxInt64; len(gaps) < fewestGaps {
+			continue
+		}
 		floors[e] = gaps[int(gapFloor*float64(len(gaps)))]
 	}
 	d := gapDetector

@@ -48,11 +48,19 @@ func (scratch *traceScratch) findCalls(t *Trace) []call {
 		if p := t.Parent[i]; p >= 0 && inside[p] && t.Spans[p].Service == s.Service && s.Kind != evidence.KindServer {
 			inside[i] = t.sameSystem(p, i)
 		}
-		if inside[i] || !isCall(s) || isPlumbing(s) {
+		if inside[i] {
+			continue
+		}
+		sort := scratch.sortOf(s)
+		if !sort.call {
 			continue
 		}
 		inside[i] = true
-		out = append(out, call{span: i, to: scratch.theCallee(t.calleeOf(i))})
+		to := sort.asks
+		if to == nil {
+			to = scratch.theCallee(t.calleeOf(i))
+		}
+		out = append(out, call{span: i, to: to})
 	}
 	scratch.inside, scratch.calls = inside, out
 	byStart := func(a, b call) int { return t.compareStart(a.span, b.span) }
@@ -60,6 +68,32 @@ func (scratch *traceScratch) findCalls(t *Trace) []call {
 		slices.SortFunc(out, byStart)
 	}
 	return slices.Clone(out)
+}
+
+// spanSort is all that decides whether a span is a call, and of what database.
+type spanSort struct {
+	list evidence.AttrList
+	name string
+	kind evidence.SpanKind
+}
+
+// sorted is what was decided: asks is nil where the callee depends on more.
+type sorted struct {
+	call bool
+	asks *callee
+}
+
+func (scratch *traceScratch) sortOf(s *evidence.Span) sorted {
+	key := spanSort{s.Attrs.Shared(), s.Name, s.Kind}
+	known, ok := scratch.sorts[key]
+	if !ok {
+		known.call = isCall(s) && !isPlumbing(s)
+		if system := s.Attr(evidence.AttrDBSystem); known.call && system != "" {
+			known.asks = scratch.theCallee(databaseCallee(system, s))
+		}
+		scratch.sorts[key] = known
+	}
+	return known
 }
 
 // theCallee is the one that stands for all its equals: to compare and to look
@@ -74,7 +108,7 @@ func (scratch *traceScratch) theCallee(c callee) *callee {
 }
 
 func isCall(s *evidence.Span) bool {
-	return s.Kind == evidence.KindClient || s.Kind == evidence.KindProducer || s.Attr(evidence.AttrDBSystem) != "" && s.Kind != evidence.KindServer
+	return calls(s) || s.Attr(evidence.AttrDBSystem) != "" && s.Kind != evidence.KindServer
 }
 
 // sameSystem reports whether a span talks to what its parent talks to: an ORM
@@ -134,13 +168,12 @@ func hasPrefixFold(s, prefix string) bool {
 func (t *Trace) calleeOf(i int32) callee {
 	s := &t.Spans[i]
 	if system := s.Attr(evidence.AttrDBSystem); system != "" {
-		if text := s.Attr(evidence.AttrDBQuery); text != "" {
-			return callee{system: system, target: text}
-		}
-		what := strings.TrimSpace(s.Attr(evidence.AttrDBOperation) + " " + s.Attr(evidence.AttrDBCollection))
-		return callee{system: system, target: cmp.Or(what, s.Name)}
+		return databaseCallee(system, s)
 	}
 	peer, operation := s.Attr(evidence.AttrServerAddress), s.Name
+	if t.standsIn(i) {
+		peer = s.Service
+	}
 	if answer := t.answer(i); answer >= 0 {
 		peer, operation = t.Spans[answer].Service, OperationOf(&t.Spans[answer])
 	}
@@ -157,6 +190,16 @@ func (t *Trace) calleeOf(i int32) callee {
 		return callee{system: "http", verb: method, peer: peer, target: cmp.Or(s.Attr(evidence.AttrURLTemplate), s.Attr(evidence.AttrURLPath))}
 	}
 	return callee{peer: peer, target: operation}
+}
+
+// databaseCallee names what is asked of a database: all of it is said by the
+// span's name and the attributes that it shares with others.
+func databaseCallee(system string, s *evidence.Span) callee {
+	if text := s.Attr(evidence.AttrDBQuery); text != "" {
+		return callee{system: system, target: text}
+	}
+	what := strings.TrimSpace(s.Attr(evidence.AttrDBOperation) + " " + s.Attr(evidence.AttrDBCollection))
+	return callee{system: system, target: cmp.Or(what, s.Name)}
 }
 
 // answer is the span of another service that answered a call, or -1.

@@ -3,6 +3,7 @@ package analyzers
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
@@ -53,13 +54,13 @@ type beginnings struct {
 
 func runColdStart(p *Pass) error {
 	first := beginningsOf(p.Facts.Traces)
-	usual := medianByOperation(p.Facts.Traces)
+	usual := sync.OnceValue(func() map[*evidence.Entity]int64 { return medianByOperation(p.Facts.Traces) }) // seldom needed
 	d := coldDetector
 	d.find = func(t *Trace) []pattern {
 		var found []pattern
 		for _, e := range t.entries {
 			if t.coldAt(e.span, &first) {
-				found = t.appendCold(found, e, usual[e.entity])
+				found = t.appendCold(found, e, usual()[e.entity])
 			}
 		}
 		return found

@@ -108,7 +108,7 @@ func (p *Pass) chargeCommits(pg *evidence.Postgres, w *waiting, each float64) ch
 		caller = p.callerOf(ones(keys))
 	}
 	touched, take = with(p.reliefs(p.services(ones(keys)), commitsFreed), touched, take)
-	return p.chargeCuts(touched, take, caller, rough{saved: evenly(each), method: "mean wait of a commit by the server's own account"})
+	return p.chargeCuts(touched, take, caller, rough{saved: evenly(each), even: true, method: "mean wait of a commit by the server's own account"})
 }
 
 // commitsFreed: the whole wait for the log goes.

@@ -44,7 +44,7 @@ func reportChurn(p *Pass, pg *evidence.Postgres) {
 	}
 	// without traces: at most what a request takes beyond the database's own time
 	beyond := 0.0
-	if len(p.Facts.Symptoms) > 0 {
+	if p.Facts.ofRequests() {
 		beyond = p.Facts.Symptoms[0].P50 - per(d.ActiveTime, transactions)
 	}
 	c := p.chargeCuts(p.Facts.tracesWith(isConnect), func(t *Trace) Cuts { return t.cutWhere(isConnect) }, caller, rough{saved: evenly(beyond), method: "median request, less the database's own time"})

@@ -76,6 +76,9 @@ type contrast struct {
 	others, othersOf int
 	chance           float64 // p-value
 	slowWith         []*Trace
+	any              *contrast // any value of the attribute
+	values           int       // of the attribute, where this is any of them
+	latest           int       // request that was counted
 }
 
 func (c *contrast) slowShare() float64   { return float64(c.slow) / float64(max(c.slowOf, 1)) }
@@ -112,24 +115,23 @@ func contrastsOf(s *requestSample) []*contrast {
 type contrastTally struct {
 	requests int
 	slow     int
-	latest   map[string]*latestValues // by service
 	features map[feature]*contrast
 	having   map[feature]*contrast // by service and field: requests that have any value
-	values   map[feature]int       // by service and field
-	seen     map[feature]bool
-	said     map[evidence.AttrList]*[len(contrasted)]string // by field, of lists that many spans share
+	said     map[voice][]*contrast
+	last     voice // that of the span before, and what it says
+	lastSaid []*contrast
+	todo     []int32 // scratch
 }
 
-// latestValues are those of the span of a service that was looked at last:
-// most spans of a request have the same, which need not be looked up again.
-type latestValues struct {
-	request int
-	values  [len(contrasted)]string // by field
+// voice is all that decides the features of a span. None of them is among the
+// attributes that a span has for itself.
+type voice struct {
+	list              evidence.AttrList
+	service, instance string
 }
 
 func newContrastTally() *contrastTally {
-	return &contrastTally{latest: map[string]*latestValues{}, features: map[feature]*contrast{}, having: map[feature]*contrast{}, values: map[feature]int{}, seen: map[feature]bool{},
-		said: map[evidence.AttrList]*[len(contrasted)]string{}}
+	return &contrastTally{features: map[feature]*contrast{}, having: map[feature]*contrast{}, said: map[voice][]*contrast{}}
 }
 
 // add counts the features of one request: of all that ran for it.
@@ -138,86 +140,84 @@ func (x *contrastTally) add(t *Trace, request int32, slow bool) {
 		x.slow++
 	}
 	x.requests++
-	clear(x.seen)
-	todo := []int32{request}
+	todo := append(x.todo[:0], request)
 	for len(todo) > 0 {
 		i := todo[len(todo)-1]
 		todo = append(todo[:len(todo)-1], t.children(i)...)
-		x.addSpan(t, &t.Spans[i], slow)
+		for _, c := range x.saidBy(&t.Spans[i]) {
+			x.count(t, c, slow)
+			x.count(t, c.any, slow)
+		}
 	}
+	x.todo = todo
 }
 
-func (x *contrastTally) addSpan(t *Trace, s *evidence.Span, slow bool) {
-	latest := x.latest[s.Service]
-	if latest == nil {
-		latest = &latestValues{}
-		x.latest[s.Service] = latest
+// count a request once, however many of its spans have the feature.
+func (x *contrastTally) count(t *Trace, c *contrast, slow bool) {
+	switch {
+	case c.latest == x.requests:
+		return
+	case slow:
+		c.slow++
+		c.slowWith = append(c.slowWith, t)
+	default:
+		c.others++
 	}
-	if latest.request != x.requests {
-		*latest = latestValues{request: x.requests}
-	}
-	said := x.saidBy(s)
-	for field, value := range said {
-		if contrasted[field].key == "" {
-			value = s.Instance
-		}
-		if value != "" && value != latest.values[field] {
-			latest.values[field] = value
-			x.count(t, feature{s.Service, field, value}, slow)
-		}
-	}
+	c.latest = x.requests
 }
 
-// saidBy is what a span says of each field but its instance. None of them is
-// among the attributes that a span has for itself.
-func (x *contrastTally) saidBy(s *evidence.Span) *[len(contrasted)]string {
-	list := s.Attrs.Shared()
-	said := x.said[list]
-	if said == nil {
-		said = &[len(contrasted)]string{}
-		for field, a := range contrasted {
-			said[field] = s.Attr(a.key)
-		}
-		x.said[list] = said
+// saidBy are the features of a span.
+func (x *contrastTally) saidBy(s *evidence.Span) []*contrast {
+	v := voice{s.Attrs.Shared(), s.Service, s.Instance}
+	if v == x.last {
+		return x.lastSaid
 	}
+	said, known := x.said[v]
+	if !known {
+		said = x.featuresOf(s)
+		x.said[v] = said
+	}
+	x.last, x.lastSaid = v, said
 	return said
 }
 
-func (x *contrastTally) count(t *Trace, f feature, slow bool) {
-	any := feature{service: f.service, field: f.field}
-	if x.features[f] == nil {
-		x.values[any]++
-	}
-	for _, one := range []struct {
-		of map[feature]*contrast
-		f  feature
-	}{{x.features, f}, {x.having, any}} {
-		c := one.of[one.f]
-		if c == nil {
-			c = &contrast{feature: one.f}
-			one.of[one.f] = c
+func (x *contrastTally) featuresOf(s *evidence.Span) []*contrast {
+	var out []*contrast
+	for field, a := range contrasted {
+		value := s.Instance
+		if a.key != "" {
+			value = s.Attr(a.key)
 		}
-		if x.seen[one.f] {
-			continue
-		}
-		x.seen[one.f] = true
-		if slow {
-			c.slow++
-			c.slowWith = append(c.slowWith, t)
-		} else {
-			c.others++
+		if value != "" {
+			out = append(out, x.contrast(feature{s.Service, field, value}))
 		}
 	}
+	return out
+}
+
+func (x *contrastTally) contrast(f feature) *contrast {
+	if c := x.features[f]; c != nil {
+		return c
+	}
+	field := feature{service: f.service, field: f.field}
+	any := x.having[field]
+	if any == nil {
+		any = &contrast{feature: field}
+		x.having[field] = any
+	}
+	any.values++
+	c := &contrast{feature: f, any: any}
+	x.features[f] = c
+	return c
 }
 
 // candidates are the features of attributes that have more than one value and
 // are no identifiers, with the probability of their counts by chance.
 func (x *contrastTally) candidates() []*contrast {
 	var out []*contrast
-	for f, c := range x.features {
-		any := feature{service: f.service, field: f.field}
-		all := x.having[any]
-		if n := x.values[any]; n < 2 || float64(n) > mostlyDistinct*float64(all.slow+all.others) {
+	for _, c := range x.features {
+		all := c.any
+		if n := all.values; n < 2 || float64(n) > mostlyDistinct*float64(all.slow+all.others) {
 			continue
 		}
 		c.slowOf, c.othersOf = all.slow, all.others

@@ -21,11 +21,12 @@ const (
 // load run is meant to use what is there. Pressure 0.2 to 0.5 and 1 to 2 tasks
 // a core are support: they also rise with tasks that wake often.
 var cpuSaturation = Analyzer{
-	Name:  "cpu-saturation",
-	Doc:   "Nodes whose cores are all at work, or taken by the hypervisor, while requests are slow; the gain by bringing every span on it to what it takes while the node has room, no further than half of the kinds of spans are stretched alike.",
-	Uses:  []evidence.Kind{evidence.NodeCPUBusy, evidence.CPUPressure, evidence.CPULimit, evidence.NodeCPUCount, evidence.NodeCPUPressure, evidence.NodeLoad, evidence.NodeCPUSteal, evidence.CPUUsage, evidence.Spans},
-	Finds: []Kind{FindNodeSaturated, overlap(FindNodeSaturated), FindNodeBusy, FindNodeQueue, FindNodeLoad, FindNodeSteal, FindCPUPressure},
-	Run:   runCPUSaturation,
+	Name:     "cpu-saturation",
+	Doc:      "Nodes whose cores are all at work, or taken by the hypervisor, while requests are slow; the gain by bringing every span on it to what it takes while the node has room, no further than a quarter of the kinds of spans are stretched alike.",
+	NeedsAny: []evidence.Kind{evidence.NodeCPUBusy, evidence.CPUPressure, evidence.CPUUsage},
+	Uses:     []evidence.Kind{evidence.NodeCPUBusy, evidence.CPUPressure, evidence.CPULimit, evidence.NodeCPUCount, evidence.NodeCPUPressure, evidence.NodeLoad, evidence.NodeCPUSteal, evidence.CPUUsage, evidence.Spans},
+	Finds:    []Kind{FindNodeSaturated, overlap(FindNodeSaturated), FindNodeBusy, FindNodeQueue, FindNodeLoad, FindNodeSteal, FindCPUPressure},
+	Run:      runCPUSaturation,
 }
 
 func runCPUSaturation(p *Pass) error {
@@ -39,7 +40,7 @@ func runCPUSaturation(p *Pass) error {
 			idle: fmt.Sprintf("node %s had CPU to spare", e.Resource),
 			text: fmt.Sprintf("node %s had no CPU to spare while requests were slow", e.Resource),
 			witnesses: []*witness{
-				witnessOf(p.seriesAt(evidence.NodeCPUBusy, e), witness{finds: FindNodeBusy, unit: "1", none: 0.85, full: 0.97,
+				witnessOf(p.seriesAt(evidence.NodeCPUBusy, e), witness{finds: FindNodeBusy, unit: "1", none: 0.85, full: 0.97, bounded: true,
 					text: func(v float64) string { return percent(v) + " of the node's cores were busy" }}),
 				witnessOf(p.seriesAt(evidence.NodeCPUSteal, e), witness{finds: FindNodeSteal, unit: "1", none: 0.05, full: 0.2,
 					text: func(v float64) string { return percent(v) + " of the core time went to other guests of the hypervisor" }}),

@@ -21,11 +21,12 @@ const (
 // stalls decide, not the share of busy time. Thresholds: queue 4 to 16 (node
 // mixin alerts at 10), 20 to 100 ms a request, stalls 0.05 to 0.3.
 var ioSaturation = Analyzer{
-	Name:  "io-saturation",
-	Doc:   "Queue, latency and stalls of each disk; the gain by bringing the database calls to what they take while the disk has room.",
-	Uses:  []evidence.Kind{evidence.DiskBusy, evidence.DiskQueue, evidence.DiskReadLatency, evidence.DiskWriteLatency, evidence.DiskPressure, evidence.Spans},
-	Finds: []Kind{FindDisk, overlap(FindDisk), FindDiskBusy, FindDiskQueue, FindDiskRead, FindDiskWrite, FindDiskPressure},
-	Run:   runDisks,
+	Name:     "io-saturation",
+	Doc:      "Queue, latency and stalls of each disk; the gain by bringing the database calls to what they take while the disk has room.",
+	NeedsAny: []evidence.Kind{evidence.DiskBusy, evidence.DiskQueue},
+	Uses:     []evidence.Kind{evidence.DiskBusy, evidence.DiskQueue, evidence.DiskReadLatency, evidence.DiskWriteLatency, evidence.DiskPressure, evidence.Spans},
+	Finds:    []Kind{FindDisk, overlap(FindDisk), FindDiskBusy, FindDiskQueue, FindDiskRead, FindDiskWrite, FindDiskPressure},
+	Run:      runDisks,
 }
 
 func runDisks(p *Pass) error {

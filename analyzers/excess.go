@@ -3,6 +3,7 @@ package analyzers
 import (
 	"math"
 	"slices"
+	"sort"
 	"strconv"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
@@ -14,11 +15,51 @@ type presence struct {
 	times      []int64 // Unix ms
 	values     []float64
 	none, full float64
+	lag        int64     // ms by which values come after what they tell of
+	wide       []float64 // by time, where it tells more than the value; nil: nowhere
 }
 
 // at a time (Unix ms), 0..1.
 func (pr *presence) at(ms int64) float64 {
-	return clamp01((valueAt(pr.times, pr.values, ms) - pr.none) / (pr.full - pr.none))
+	values := pr.values
+	if pr.wide != nil {
+		values = pr.wide
+	}
+	return clamp01((valueAt(pr.times, values, ms+pr.lag) - pr.none) / (pr.full - pr.none))
+}
+
+// away reports whether the mechanism was nowhere in the values that tell of a
+// time (Unix ms): a rate takes in what came shortly before and after, too.
+func (pr *presence) away(ms int64) bool {
+	k := max(sort.Search(len(pr.times), func(i int) bool { return pr.times[i] > ms })-1, 0)
+	for ; k < len(pr.times) && pr.times[k] <= ms+2*pr.lag; k++ {
+		if pr.values[k] > pr.none {
+			return false
+		}
+	}
+	return true
+}
+
+// lagOf series, in ms: a rate is the mean over a time that ends with it, and
+// so tells of the middle of that time.
+func lagOf(series []*evidence.Series) int64 {
+	over := 0.0
+	for _, s := range series {
+		over = max(over, s.Over)
+	}
+	return int64(over * 1000 / 2)
+}
+
+// during the time that a span ran, on average, 0..1: one that waits for long
+// may have begun before the mechanism was seen.
+func (pr *presence) during(s *evidence.Span) float64 {
+	from, to := s.Start/1e6, s.End/1e6
+	sum, n := pr.at(from), 1.0
+	first, _ := slices.BinarySearch(pr.times, from+1)
+	for i := first; i < len(pr.times) && pr.times[i] <= to; i++ {
+		sum, n = sum+pr.at(pr.times[i]), n+1
+	}
+	return sum / n
 }
 
 // stalled marks the spans of a trace that stand still while a mechanism is
@@ -31,7 +72,8 @@ type excess struct {
 	stalled stalled
 	presence
 	need map[string]float64 // by span fingerprint: own time in ns without stalls
-	most float64            // longest excess that is laid to the mechanism, in needs
+	most float64            // longest excess that is laid to the mechanism, in needs,
+	wait float64            // or in ns, whichever is longer
 }
 
 // excessOf takes the fastest tenth of each span's own time as its need: those
@@ -77,8 +119,8 @@ func (ex *excess) cuts(t *Trace) Cuts {
 		if !hit[i] || !ok {
 			continue
 		}
-		over := math.Min(float64(t.SelfTime(int32(i)))-need, ex.most*need)
-		t.CutSelf(c, int32(i), int64(math.Max(0, over)*ex.at(t.Spans[i].Start/1e6)))
+		over := math.Min(float64(t.SelfTime(int32(i)))-need, math.Max(ex.most*need, ex.wait))
+		t.CutSelf(c, int32(i), int64(math.Max(0, over)*ex.during(&t.Spans[i])))
 	}
 	return c
 }
@@ -144,10 +186,13 @@ func everySpan(t *Trace) []bool {
 func databaseCalls(t *Trace) []bool {
 	hit := make([]bool, len(t.Spans))
 	for i := range t.Spans {
-		s := &t.Spans[i]
-		hit[i] = s.Kind == evidence.KindClient && s.Attr(evidence.AttrDBSystem) != "" && !isCacheSystem(s.Attr(evidence.AttrDBSystem))
+		hit[i] = isDatabaseCall(&t.Spans[i])
 	}
 	return hit
+}
+
+func isDatabaseCall(s *evidence.Span) bool {
+	return s.Kind == evidence.KindClient && s.Attr(evidence.AttrDBSystem) != "" && !isCacheSystem(s.Attr(evidence.AttrDBSystem))
 }
 
 // databaseCallers are the database calls and the spans that make them: a driver
@@ -190,7 +235,7 @@ const (
 // kinds have such a need; where they do not, the excess is an upper bound.
 func (ex *excess) contrasted(p *Pass) bool {
 	known := 0
-	quiet := ex.ownTimes(p, func(s *evidence.Span) bool { return ex.at(s.Start/1e6) == 0 })
+	quiet := ex.ownTimes(p, func(s *evidence.Span) bool { return ex.away(s.Start/1e6) && ex.during(s) == 0 })
 	for k := range ex.need {
 		if v := quiet[k]; len(v) >= quietSpans {
 			ex.need[k] = quantile(v, quietNeed)
@@ -200,21 +245,28 @@ func (ex *excess) contrasted(p *Pass) bool {
 	return 2*known > len(ex.need)
 }
 
-// common limits what is laid to the mechanism to the stretch that half of the
-// kinds of spans share. What stalls a whole machine stretches all that runs on
-// it alike; a wait of one kind of span, for a lock or a connection, is another
+// stretchedAlike is the share of the kinds of spans that must be stretched so far for a
+// whole machine to be the reason. It is not half of them: many do next to
+// nothing of their own between two calls, and so meet nothing.
+const stretchedAlike = 0.25
+
+// common limits what is laid to the mechanism to the stretch that many kinds of
+// spans share, or to the wait that they share: work takes longer by a factor
+// where it has less of a machine, and by a wait wherever it must first get its
+// turn. A wait of one kind of span, for a lock or a connection, is another
 // mechanism's.
 func (ex *excess) common(p *Pass) {
-	var stretch []float64
+	var stretch, wait []float64
 	hit := ex.ownTimes(p, func(s *evidence.Span) bool { return ex.at(s.Start/1e6) >= 0.5 })
 	for k, need := range ex.need {
 		if v := hit[k]; len(v) >= 10 && need > 0 {
-			stretch = append(stretch, math.Max(0, quantile(v, 0.9)/need-1))
+			over := math.Max(0, quantile(v, 0.9)-need)
+			stretch, wait = append(stretch, over/need), append(wait, over)
 		}
 	}
-	ex.most = 0
+	ex.most, ex.wait = 0, 0
 	if len(stretch) > 0 {
-		ex.most = quantile(stretch, 0.5)
+		ex.most, ex.wait = quantile(stretch, 1-stretchedAlike), quantile(wait, 1-stretchedAlike)
 	}
 }
 

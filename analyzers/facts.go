@@ -18,8 +18,9 @@ type Facts struct {
 	Stages   []evidence.Stage // of the load, from its rate; nil where it shows none
 	Events   []evidence.Event // given, and starts and restarts that were seen
 
-	index traceIndex
-	slow  map[string]*slowTimes // by service; "" is all of them
+	weighed []string // what was done to the weights of traces
+	index   traceIndex
+	slow    map[string]*slowTimes // by service; "" is all of them
 }
 
 // Symptom is how an operation did in the window.
@@ -37,7 +38,7 @@ type Symptom struct {
 	BaselineNote string          `json:"baseline_note,omitempty"`
 	Slow         bool            `json:"slow"`
 	Why          string          `json:"why,omitempty"` // what makes it a symptom
-	Source       string          `json:"source"`        // histograms or traces
+	Source       string          `json:"source"`        // histograms, traces, load or statements
 	Times        []int64         `json:"t,omitempty"`   // Unix ms, starts of the bins
 	Step         int64           `json:"step_ms,omitempty"`
 	P95s         []float64       `json:"p95s,omitempty"`  // per bin; 0 where nothing was seen
@@ -67,7 +68,10 @@ const (
 
 // factsOf computes the facts of a bundle.
 func factsOf(b *evidence.Bundle) *Facts {
-	f := factsOfTraces(BuildTraces(b))
+	traces := BuildTraces(b)
+	weighed := weighByHistograms(b, traces)
+	f := factsOfTraces(traces)
+	f.weighed = weighed
 	f.index.joinCutStatements(b)
 	f.Stages, f.Events = stagesOf(b), eventsOf(b)
 	for i := range b.Histograms {
@@ -78,6 +82,11 @@ func factsOf(b *evidence.Bundle) *Facts {
 	}
 	f.Symptoms = append(f.Symptoms, symptomsOfTraces(b, f)...)
 	f.Symptoms = slices.DeleteFunc(f.Symptoms, func(s Symptom) bool { return s.Requests < 1 })
+	if !measured(f.Symptoms) {
+		if others := fallbackSymptoms(b); measured(others) {
+			f.Symptoms = others
+		}
+	}
 	slices.SortStableFunc(f.Symptoms, func(x, y Symptom) int {
 		return cmp.Or(cmp.Compare(y.RPS*y.P95, x.RPS*x.P95), x.Entity.Compare(y.Entity))
 	})
@@ -241,7 +250,7 @@ func symptomsOfTraces(b *evidence.Bundle, f *Facts) []Symptom {
 	for i := range f.Symptoms {
 		covered[f.Symptoms[i].Entity] = true
 	}
-	byOp := map[evidence.Entity][]*evidence.Span{}
+	byOp := map[evidence.Entity][]served{}
 	for i := range b.Spans {
 		s := &b.Spans[i]
 		if s.Kind != evidence.KindServer && s.Kind != evidence.KindConsumer {
@@ -249,7 +258,7 @@ func symptomsOfTraces(b *evidence.Bundle, f *Facts) []Symptom {
 		}
 		e := evidence.Entity{Service: s.Service, Operation: OperationOf(s)}
 		if !covered[e] {
-			byOp[e] = append(byOp[e], s)
+			byOp[e] = append(byOp[e], served{s.Start / 1e6, s.Duration(), s.Error})
 		}
 	}
 	var out []Symptom
@@ -259,17 +268,24 @@ func symptomsOfTraces(b *evidence.Bundle, f *Facts) []Symptom {
 	return out // the caller sorts
 }
 
+// served is one request to an operation.
+type served struct {
+	at     int64 // Unix ms
+	ns     int64
+	failed bool
+}
+
 // symptomOfSpans measures one operation from its sampled server spans.
-func symptomOfSpans(b *evidence.Bundle, e evidence.Entity, spans []*evidence.Span) Symptom {
+func symptomOfSpans(b *evidence.Bundle, e evidence.Entity, spans []served) Symptom {
 	s := Symptom{Entity: e, Source: "traces", Requests: float64(len(spans))}
 	s.RPS = s.Requests / b.Window.Duration().Seconds()
-	slices.SortStableFunc(spans, func(a, b *evidence.Span) int { return cmp.Compare(a.Start, b.Start) })
+	slices.SortFunc(spans, func(a, b served) int { return cmp.Compare(a.at, b.at) })
 	durations := spanSeconds(spans, math.MinInt64, math.MaxInt64)
 	slices.Sort(durations) // once for three quantiles
 	s.P50, s.P95, s.P99 = quantile(durations, 0.5), quantile(durations, 0.95), quantile(durations, 0.99)
 	s.P95Low, s.P95High = s.P95, s.P95
 	for _, sp := range spans {
-		if sp.Error {
+		if sp.failed {
 			s.ErrorRatio += 1 / s.Requests
 		}
 	}
@@ -286,7 +302,7 @@ func symptomOfSpans(b *evidence.Bundle, e evidence.Entity, spans []*evidence.Spa
 
 // baselineFromSpans uses only a baseline that was named: a trace sample knows
 // no load, so its low-load stage cannot be found.
-func (s *Symptom) baselineFromSpans(b *evidence.Bundle, spans []*evidence.Span) {
+func (s *Symptom) baselineFromSpans(b *evidence.Bundle, spans []served) {
 	if b.Baseline == nil {
 		return
 	}
@@ -295,15 +311,15 @@ func (s *Symptom) baselineFromSpans(b *evidence.Bundle, spans []*evidence.Span) 
 	}
 }
 
-// spanSeconds are the durations of those spans, sorted by start, that start in
-// a range of Unix ms.
-func spanSeconds(spans []*evidence.Span, from, to int64) []float64 {
-	byStart := func(s *evidence.Span, ms int64) int { return cmp.Compare(s.Start/1e6, ms) }
+// spanSeconds are the durations of those requests, by start, that start in a
+// range of Unix ms; in no order.
+func spanSeconds(spans []served, from, to int64) []float64 {
+	byStart := func(s served, ms int64) int { return cmp.Compare(s.at, ms) }
 	first, _ := slices.BinarySearchFunc(spans, from, byStart)
 	end, _ := slices.BinarySearchFunc(spans, to, byStart)
 	out := make([]float64, 0, max(end-first, 0))
 	for _, s := range spans[first:max(end, first)] {
-		out = append(out, float64(s.Duration())/1e9)
+		out = append(out, float64(s.ns)/1e9)
 	}
 	return out
 }

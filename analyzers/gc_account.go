@@ -19,6 +19,10 @@ func (p *Pass) collectorImpact(e evidence.Entity) (*Impact, []evidence.Entity) {
 	if share <= 0 || p.spansAt(e) == nil {
 		return nil, nil
 	}
+	if len(p.Facts.Traces) == 0 {
+		return p.orRough(nil, nil, rough{service: e.Service, saved: func(s *Symptom) float64 { return share * s.P95 },
+			method: "pauses and assists by the runtime's own counters, as a share of the time that requests take"})
+	}
 	mine := p.spansAt(e)
 	cut := func(t *Trace) Cuts {
 		c := t.NewCuts()
@@ -56,5 +60,30 @@ func (p *Pass) ownTimeRate(e evidence.Entity) float64 {
 		}
 	}
 	rate, _ := meanOf(p.seriesOf(evidence.ServerRequests, ofService(e.Service)))
+	if requests == 0 {
+		return p.servingRate(e.Service) / max(1, float64(len(p.instancesOf(evidence.GCTime, e.Service))))
+	}
 	return per(own, requests) * rate / max(1, float64(len(instances)))
+}
+
+// servingRate is how many seconds of requests a service serves in a second, by
+// its latency histograms: with the time that they wait for others, so that
+// a share of it is on the small side.
+func (p *Pass) servingRate(service string) float64 {
+	var all []float64
+	for i := range p.Bundle.Histograms {
+		if h := &p.Bundle.Histograms[i]; h.Kind == evidence.ServerLatency && h.Entity.Service == service && h.Entity.Instance == "" && len(h.Sum) > 0 {
+			all = append(all, mean(h.Sum))
+		}
+	}
+	return sum(all)
+}
+
+// instancesOf a service that have a kind of series.
+func (p *Pass) instancesOf(k evidence.Kind, service string) map[string]bool {
+	out := map[string]bool{}
+	for _, s := range p.seriesOf(k, ofService(service)) {
+		out[s.Entity.Instance] = true
+	}
+	return out
 }

@@ -20,11 +20,12 @@ const (
 // that; a Go collector is built to take a quarter of the CPU while it marks,
 // so that a share of 0.2 over all of the time means that it hardly ever rests.
 var gcPressure = Analyzer{
-	Name:  "gc-pressure",
-	Doc:   "Pauses, CPU and assists of garbage collectors against the latency of the service that has them; the gain by bringing its spans to what they take while the collector rests, or, where it never does, by taking out of them what pauses and assists take on average.",
-	Uses:  []evidence.Kind{evidence.ServerRequests, evidence.GCTime, evidence.GCCPU, evidence.GCAssist, evidence.CPUUsage, evidence.HeapUsed, evidence.HeapMax, evidence.HeapAlloc, evidence.Spans},
-	Finds: []Kind{FindGC, overlap(FindGC), FindGCPause, FindGCCPU, FindGCAssist, FindGCTurnover, FindHeapUse},
-	Run:   runGC,
+	Name:     "gc-pressure",
+	Doc:      "Pauses, CPU and assists of garbage collectors against the latency of the service that has them; the gain by bringing its spans to what they take while the collector rests, or, where it never does, by taking out of them what pauses and assists take on average.",
+	NeedsAny: []evidence.Kind{evidence.GCTime, evidence.GCCPU},
+	Uses:     []evidence.Kind{evidence.ServerRequests, evidence.ServerLatency, evidence.GCAssist, evidence.CPUUsage, evidence.HeapUsed, evidence.HeapMax, evidence.HeapAlloc, evidence.Spans},
+	Finds:    []Kind{FindGC, overlap(FindGC), FindGCPause, FindGCCPU, FindGCAssist, FindGCTurnover, FindHeapUse},
+	Run:      runGC,
 }
 
 func runGC(p *Pass) error {

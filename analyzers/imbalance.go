@@ -3,6 +3,7 @@ package analyzers
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
@@ -23,12 +24,12 @@ const (
 // loadImbalance compares replicas of a service with each other: the same
 // operation in the same window, so that load and data are alike.
 var loadImbalance = Analyzer{
-	Name:  "load-imbalance",
-	Doc:   "Own time of each replica's server spans against the median of its fellows', and its share of the requests; the gain by giving its spans the pace of its fellows.",
-	Needs: []evidence.Kind{evidence.Spans},
-	Uses:  []evidence.Kind{evidence.CPUUsage},
-	Finds: []Kind{FindImbalance, FindSkew, FindReplicaOf, FindCPUSkew},
-	Run:   runImbalance,
+	Name:     "load-imbalance",
+	Doc:      "Own time of each replica's server spans against the median of its fellows', and its share of the requests; the gain by giving its spans the pace of its fellows. Where too few traces tell, latency histograms by replica do.",
+	NeedsAny: []evidence.Kind{evidence.Spans, evidence.ServerLatency},
+	Uses:     []evidence.Kind{evidence.CPUUsage},
+	Finds:    []Kind{FindImbalance, FindSkew, FindReplicaOf, FindCPUSkew},
+	Run:      runImbalance,
 }
 
 // replica is what one instance of a service did.
@@ -40,35 +41,49 @@ type replica struct {
 
 func runImbalance(p *Pass) error {
 	byService := map[string]map[string]*replica{}
-	for _, t := range p.Facts.Traces {
-		for i := range t.Spans {
-			s := &t.Spans[i]
-			if s.Kind != evidence.KindServer && s.Kind != evidence.KindConsumer || s.Instance == "" {
-				continue
-			}
-			if byService[s.Service] == nil {
-				byService[s.Service] = map[string]*replica{}
-			}
-			r := byService[s.Service][s.Instance]
-			if r == nil {
-				r = &replica{instance: s.Instance}
-				byService[s.Service][s.Instance] = r
-			}
-			r.own = append(r.own, float64(t.SelfTime(int32(i))))
+	p.eachServed(func(_ *Trace, _ int32, s *evidence.Span) {
+		if byService[s.Service] == nil {
+			byService[s.Service] = map[string]*replica{}
 		}
+		if byService[s.Service][s.Instance] == nil {
+			byService[s.Service][s.Instance] = &replica{instance: s.Instance}
+		}
+	})
+	maps.DeleteFunc(byService, func(_ string, all map[string]*replica) bool { return len(all) < fewestReplicas })
+	if len(byService) > 0 {
+		p.eachServed(func(t *Trace, i int32, s *evidence.Span) {
+			if r := byService[s.Service][s.Instance]; r != nil {
+				r.own = append(r.own, float64(t.SelfTime(i)))
+			}
+		})
 	}
 	services := make([]string, 0, len(byService))
 	for s := range byService {
 		services = append(services, s)
 	}
 	slices.Sort(services)
+	told := map[string]bool{}
 	for _, s := range services {
-		p.compareReplicas(s, byService[s])
+		told[s] = p.compareReplicas(s, byService[s])
 	}
+	p.compareHistograms(told)
 	return nil
 }
 
-func (p *Pass) compareReplicas(service string, all map[string]*replica) {
+// eachServed visits the spans of requests that a known instance served.
+func (p *Pass) eachServed(visit func(t *Trace, i int32, s *evidence.Span)) {
+	for _, t := range p.Facts.Traces {
+		for i := range t.Spans {
+			s := &t.Spans[i]
+			if (s.Kind == evidence.KindServer || s.Kind == evidence.KindConsumer) && s.Instance != "" {
+				visit(t, int32(i), s)
+			}
+		}
+	}
+}
+
+// compareReplicas by their spans; false where too few are known well enough.
+func (p *Pass) compareReplicas(service string, all map[string]*replica) bool {
 	var list []*replica
 	total := 0
 	for _, r := range all {
@@ -79,13 +94,14 @@ func (p *Pass) compareReplicas(service string, all map[string]*replica) {
 		}
 	}
 	if len(list) < fewestReplicas {
-		return
+		return false
 	}
 	slices.SortFunc(list, func(x, y *replica) int { return cmp.Compare(x.instance, y.instance) })
 	for i, r := range list {
 		fellows := slices.Concat(list[:i], list[i+1:])
 		p.reportReplica(service, r, fellows, total)
 	}
+	return true
 }
 
 func (p *Pass) reportReplica(service string, r *replica, fellows []*replica, total int) {
@@ -114,7 +130,12 @@ func (p *Pass) reportReplica(service string, r *replica, fellows []*replica, tot
 		return c
 	})
 	p.Report(f)
-	fair := float64(len(r.own)) * float64(len(fellows)+1) / float64(total)
+	p.reportShare(service, e, share, len(fellows)+1)
+}
+
+// reportShare of a replica in the requests of its service, and in its CPU.
+func (p *Pass) reportShare(service string, e evidence.Entity, share float64, replicas int) {
+	fair := share * float64(replicas)
 	p.Report(Finding{Kind: FindReplicaOf, Entity: e, Value: share, Unit: "1", Text: fmt.Sprintf("it serves %s of the service's requests", percent(share))})
 	p.Report(Finding{Kind: FindSkew, Entity: e, Value: fair, Unit: "1", Text: fmt.Sprintf("it gets %.1f times a fair share of the requests", fair)})
 	p.reportCPUSkew(service, e)

@@ -70,7 +70,7 @@ func allRequests(l *evidence.LoadRun) evidence.LoadStat {
 func (p *Pass) slowestRoot() float64 {
 	most := 0.0
 	for i := range p.Facts.Symptoms {
-		if s := &p.Facts.Symptoms[i]; s.Requests >= minRequests {
+		if s := &p.Facts.Symptoms[i]; s.Requests >= minRequests && s.ofServers() {
 			most = max(most, s.P95)
 		}
 	}

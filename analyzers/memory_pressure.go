@@ -22,11 +22,12 @@ const (
 // observers; the systemd killer acts at 0.6), 500 disk faults a second (node
 // mixin), any kill.
 var memoryPressure = Analyzer{
-	Name:  "memory-pressure",
-	Doc:   "Stalls, kills and paging for lack of memory, of containers and nodes, against the latency of what runs there.",
-	Uses:  []evidence.Kind{evidence.MemoryPressure, evidence.MemoryKills, evidence.MemoryUsage, evidence.MemoryLimit, evidence.NodeMemoryPressure, evidence.NodeMemoryFaults, evidence.NodeMemorySwap, evidence.NodeMemoryKills, evidence.NodeMemoryAvailable, evidence.NodeMemoryTotal, evidence.Spans},
-	Finds: []Kind{FindMemory, overlap(FindMemory), FindMemoryStall, FindMemoryKills, FindMemoryUse, FindMemoryFaults, FindMemorySwap, FindMemoryAvailable},
-	Run:   runMemoryPressure,
+	Name:     "memory-pressure",
+	Doc:      "Stalls, kills and paging for lack of memory, of containers and nodes, against the latency of what runs there.",
+	NeedsAny: []evidence.Kind{evidence.MemoryPressure, evidence.MemoryKills, evidence.NodeMemoryPressure, evidence.NodeMemoryFaults},
+	Uses:     []evidence.Kind{evidence.MemoryPressure, evidence.MemoryKills, evidence.MemoryUsage, evidence.MemoryLimit, evidence.NodeMemoryPressure, evidence.NodeMemoryFaults, evidence.NodeMemorySwap, evidence.NodeMemoryKills, evidence.NodeMemoryAvailable, evidence.NodeMemoryTotal, evidence.Spans},
+	Finds:    []Kind{FindMemory, overlap(FindMemory), FindMemoryStall, FindMemoryKills, FindMemoryUse, FindMemoryFaults, FindMemorySwap, FindMemoryAvailable},
+	Run:      runMemoryPressure,
 }
 
 func runMemoryPressure(p *Pass) error {

@@ -36,6 +36,7 @@ func TestRepeatedCallsInOneTrace(t *testing.T) {
 		"over http":                       {server + loop(10, 5, 5, 2, "  $from-$to shop client GET | http.request.method=GET | server.address=items:80\n    $from-$to items server GET /items/{id}"), 10},
 		"over rpc":                        {server + loop(10, 5, 5, 2, "  $from-$to shop client get | rpc.system.name=grpc | rpc.method=items.Items/Get"), 10},
 		"over a cache":                    {server + loop(10, 5, 5, 2, "  $from-$to shop client get | db.system.name=redis | db.query.text=get item:?"), 10},
+		"each in the name of a cache":     {server + loop(10, 5, 5, 2, "  $from-$to redis client GetItem"), 10},
 		"in a message's consumer":         {"0-100 shop consumer orders process\n" + loop(10, 5, 5, 1, lookupLine), 10},
 
 		"two loops in a row":        {server + loop(6, 5, 5, 1, lookupLine) + loop(6, 50, 5, 1, "  $from-$to shop client get | db.system.name=redis | db.query.text=get x:?"), -2},

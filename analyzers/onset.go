@@ -12,14 +12,16 @@ const (
 	// shiftPoints each side of a change must have: fewer are an outlier.
 	shiftPoints = 3
 	// shiftExplains is the share of a series' variance that one upward step
-	// must account for to be called a change. A straight ramp reaches 0.75.
+	// must account for to be called a change. A straight ramp reaches 0.75:
+	// what a line explains better than a step grew all the time, and has no
+	// onset in its middle.
 	shiftExplains = 0.5
 )
 
 // onsetOf finds the one upward step that best explains a series: the split
 // with the least squared error around two means (binary segmentation, Scott
 // and Knott 1974, one level). Nil where no step explains half of the variance,
-// or the series is too short. over is the rate window of the series in ms.
+// where a straight line explains more, or the series is too short. over is the rate window of the series in ms.
 func onsetOf(times []int64, values []float64, over int64) *Onset {
 	n := len(values)
 	if n < 2*shiftPoints || n != len(times) {
@@ -44,6 +46,9 @@ func onsetOf(times []int64, values []float64, over int64) *Onset {
 		}
 	}
 	if at == 0 || variance <= 0 || best/variance < shiftExplains || math.IsNaN(best) {
+		return nil
+	}
+	if _, slope, fit := line(times, values); slope > 0 && fit > best/variance {
 		return nil
 	}
 	return &Onset{At: times[at], Tolerance: times[at] - times[at-1] + over/2}

@@ -33,6 +33,18 @@ func TestOnset(t *testing.T) {
 	}
 }
 
+// A queue that fills evenly has a best step, in its middle, and no onset there.
+func TestARampHasNoOnset(t *testing.T) {
+	var times []int64
+	var values []float64
+	for i := range 30 {
+		times, values = append(times, int64(i)*2000), append(values, float64(i)+float64(i%3))
+	}
+	if o := onsetOf(times, values, 0); o != nil {
+		t.Errorf("a ramp began at %d ms", o.At)
+	}
+}
+
 func TestNoOrderBelowTwoIntervals(t *testing.T) {
 	a, b := &Onset{At: 10_000, Tolerance: 2000}, &Onset{At: 14_000, Tolerance: 2000}
 	if Late(b, a) != 0 {

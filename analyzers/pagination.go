@@ -20,7 +20,7 @@ var pagination = Analyzer{
 }
 
 var paginationDetector = detector{
-	finds: FindPaginated, unit: "1", find: pagesOf, warning: "the gain is an upper bound: one page instead of all",
+	finds: FindPaginated, unit: "1", find: pagesOf, warning: bound("one page instead of all"),
 	text: func(g *occurrences) string {
 		return fmt.Sprintf("%s walks through %.0f pages, one after another: %s.", g.place.Operation, g.median, g.brief())
 	},

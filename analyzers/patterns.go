@@ -32,8 +32,10 @@ type detector struct {
 	text  func(*occurrences) string
 	// also reports what else is to be said of one place, nil for nothing.
 	also func(*Pass, *occurrences, evidence.Entity)
-	// warning says that every gain is an upper bound only, "" where it is not.
-	warning string
+	// warning says why the gain is an upper bound only, "" where it is not; nil: never.
+	warning func(*occurrences) string
+	// ownCut: the bound is the pattern's own cut, not the request without its calls.
+	ownCut bool
 }
 
 // recurrence is the kind of the share of requests that show a mechanism.
@@ -71,17 +73,17 @@ func (d *detector) analyze(p *Pass) error {
 
 func (d *detector) gather(traces []*Trace) []*occurrences {
 	type key struct {
-		place evidence.Entity
+		place *evidence.Entity
 		to    callee
 	}
 	at := map[key]*occurrences{}
 	var groups []*occurrences
 	for _, t := range traces {
 		for _, found := range d.find(t) {
-			k := key{t.entity(found.server), found.to}
+			k := key{t.place(found.server), found.to}
 			g := at[k]
 			if g == nil {
-				g = &occurrences{place: k.place, to: k.to}
+				g = &occurrences{place: *k.place, to: k.to}
 				at[k] = g
 				groups = append(groups, g)
 			}
@@ -134,12 +136,14 @@ func (g *occurrences) measure(served float64) {
 // requests that show the mechanism, weighted.
 func (g *occurrences) requests() float64 {
 	n := 0.0
+	var servers []int32
 	for k, t := range g.traces {
-		servers := map[int32]bool{}
+		servers = servers[:0]
 		for _, f := range g.found[k] {
-			servers[f.server] = true
+			servers = append(servers, f.server)
 		}
-		n += t.Weight * float64(len(servers))
+		slices.Sort(servers)
+		n += t.Weight * float64(len(slices.Compact(servers)))
 	}
 	return n
 }
@@ -175,6 +179,11 @@ func (g *occurrences) asked() []evidence.Entity {
 	return out
 }
 
+// bound says that every gain is an upper bound, and of what.
+func bound(what string) func(*occurrences) string {
+	return func(*occurrences) string { return "the gain is an upper bound: " + what }
+}
+
 // report says what was found at one place. left is how many places were not
 // reported, where positive.
 func (d *detector) report(p *Pass, g *occurrences, left int) {
@@ -189,8 +198,8 @@ func (d *detector) report(p *Pass, g *occurrences, left int) {
 	if left > 0 {
 		f.Warnings = append(f.Warnings, fmt.Sprintf("%d more places that cost less were left off", left))
 	}
-	if d.warning != "" {
-		f.Warnings = append(f.Warnings, d.warning)
+	if d.warning != nil && d.warning(g) != "" {
+		f.Warnings = append(f.Warnings, d.warning(g))
 		f.Impact.limit()
 	}
 	if len(g.traces) < fewestTraces {
@@ -247,14 +256,19 @@ func percent(share float64) string { return fmt.Sprintf("%.0f %%", 100*share) }
 // typicalSlow picks traces that show a tail without being its last outlier:
 // from the 95th percentile of the root's duration downwards.
 func typicalSlow(traces []*Trace, n int) []evidence.Ref {
-	slow := slices.Clone(traces)
-	slices.SortStableFunc(slow, func(a, b *Trace) int {
-		return cmp.Compare(b.Spans[b.Root].Duration(), a.Spans[a.Root].Duration())
-	})
+	type slowness struct {
+		root  int64 // ns
+		trace int
+	}
+	slow := make([]slowness, len(traces))
+	for k, t := range traces {
+		slow[k] = slowness{t.Spans[t.Root].Duration(), k}
+	}
+	slices.SortFunc(slow, func(a, b slowness) int { return cmp.Or(cmp.Compare(b.root, a.root), cmp.Compare(a.trace, b.trace)) })
 	slow = slow[len(slow)/20:]
 	var refs []evidence.Ref
-	for _, t := range slow[:min(n, len(slow))] {
-		refs = append(refs, evidence.Ref{Source: "traces", Trace: t.ID.String()})
+	for _, s := range slow[:min(n, len(slow))] {
+		refs = append(refs, evidence.Ref{Source: "traces", Trace: traces[s.trace].ID.String()})
 	}
 	return refs
 }

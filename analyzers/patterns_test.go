@@ -229,6 +229,34 @@ func TestTwoSerialCallsNeedProof(t *testing.T) {
 	}
 }
 
+// What speaks for the independence of three reads, always in one order.
+func TestIndependenceOfSerialCalls(t *testing.T) {
+	read := func(to, path string) string {
+		return "  $from-$to shop client GET | http.request.method=GET\n    $from-$to " + to + " server GET " + path
+	}
+	for name, c := range map[string]struct {
+		calls []string
+		want  float64
+	}{
+		"different questions":          {[]string{read("users", "/me"), read("carts", "/cart"), read("items", "/items")}, 0},
+		"one question to three":        {[]string{read("east", "/stock"), read("west", "/stock"), read("north", "/stock")}, 1},
+		"one question on three things": {[]string{read("post", "/carriers/a/quote"), read("post", "/carriers/b/quote"), read("post", "/carriers/c/quote")}, 1},
+		"three questions to one":       {[]string{read("post", "/a"), read("post", "/b"), read("post", "/c")}, 0},
+	} {
+		text := "0-100 shop server GET /home\n"
+		for k, call := range c.calls {
+			text += loop(1, 5+float64(30*k), 29, 1, call)
+		}
+		found := passOver(t, serialCalls, strings.Repeat(text+"\n", 25))
+		if got := found[FindSerialIndependent]; len(got) != 1 || got[0].Value != c.want {
+			t.Errorf("%s: %+v, want %g", name, got, c.want)
+		}
+		if serial := found[FindSerialCalls]; len(serial) != 1 || serial[0].Impact == nil || serial[0].Impact.AtMost != (c.want == 0) {
+			t.Errorf("%s: %+v", name, serial)
+		}
+	}
+}
+
 func TestTimeoutTellsDepthAndOrphanedWork(t *testing.T) {
 	found := timedOutCalls(tellOne(t, `0-105 front server GET /home | error
   1-101 front client GET | error

@@ -29,20 +29,21 @@ var poolSaturation = Analyzer{
 
 // pool is one application pool's account of the window.
 type pool struct {
-	entity    evidence.Entity
-	max       float64
-	use       float64 // 95th percentile of connections in use
-	meanUse   float64
-	acquires  float64 // per s, mean
-	wait      float64 // s an acquire, mean while slow
-	waitShare float64
-	times     []int64
-	waits     []float64 // s an acquire, over time
-	over      float64   // s that each of the waits is a mean over
-	hasWait   bool
-	hasShare  bool
-	query     string
-	spans     *spanSet // of its service
+	entity     evidence.Entity
+	max        float64
+	use        float64 // 95th percentile of connections in use
+	meanUse    float64
+	acquires   float64 // per s, mean
+	wait       float64 // s an acquire, mean while slow
+	waitShare  float64
+	queueShare float64 // of the time in which somebody was seen to wait, 0..1
+	times      []int64
+	waits      []float64 // s an acquire, over time
+	over       float64   // s that each of the waits is a mean over
+	hasWait    bool
+	hasShare   bool
+	query      string
+	spans      *spanSet // of its service
 }
 
 func runPool(p *Pass) error {
@@ -72,6 +73,7 @@ func poolOf(p *Pass, e evidence.Entity) (*pool, bool) {
 	if waits, ok := meanOf(p.seriesAt(evidence.PoolWaits, e)); ok && pl.acquires > 0 {
 		pl.waitShare, pl.hasShare = clamp01(waits/pl.acquires), true
 	}
+	pl.queueShare = p.busyShare(e.Service, p.seriesAt(evidence.PoolPending, e))
 	return pl, pl.acquires > 0 || pl.use > 0
 }
 
@@ -130,6 +132,8 @@ func (pl *pool) rough() rough {
 	r := rough{service: pl.entity.Service, saved: evenly(pl.wait), method: "mean wait by the pool's own counters"}
 	if pl.hasShare {
 		r.saved, r.method = queued(pl.wait, pl.waitShare), "wait and share of waiting by the pool's own counters"
+	} else if pl.queueShare > 0 {
+		r.saved, r.method = queued(pl.wait, pl.queueShare), "wait by the pool's own counters, and how often somebody was seen to wait"
 	}
 	return r
 }

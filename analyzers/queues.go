@@ -65,9 +65,9 @@ func (p *Pass) reportQueue(e evidence.Entity, w *witness) {
 		Text:   fmt.Sprintf("%s grew by %.1f messages a second to %.0f: a message waits %.0f s", e, slope, end, wait),
 		Facts:  map[string]string{"queue": consumerName(evidence.Entity{Resource: e.Resource, Instance: e.Service}), "growth": decimals(slope, 1), "wait": decimals(wait, 0), "consumed": decimals(consumed, 1)},
 		Charts: []Chart{{Title: "Messages that wait", Unit: "{message}", Lines: []Line{{Name: e.String(), Times: w.times, Values: w.values}}}}}
-	f.Impact, f.Victims = p.queueImpact(e, wait)
+	f.Impact, f.Victims = p.queueImpact(e, wait, wave{w.times, w.values})
 	p.Report(f)
-	if i := f.Impact; i != nil && len(p.Facts.Traces) > 0 {
+	if i := f.Impact; i != nil {
 		p.Report(Finding{Kind: FindQueueWaited, Entity: e, Value: i.Share(), Unit: "1",
 			Text: fmt.Sprintf("%s of the p95 of %s lies between who sends and who takes", percent(i.Share()), i.Operation)})
 	}
@@ -103,7 +103,10 @@ func (p *Pass) consumedFrom(e evidence.Entity) (float64, bool) {
 // that go through the queue: the destination names it. Who sends and goes on
 // does not wait; a request that waits for the answer does, in the next span
 // above that is still open when the consumer begins.
-func (p *Pass) queueImpact(e evidence.Entity, wait float64) (*Impact, []evidence.Entity) {
+//
+// Without traces those may go through it whose p95 moves with its depth: who
+// exports the depth is seldom who waits.
+func (p *Pass) queueImpact(e evidence.Entity, wait float64, depth wave) (*Impact, []evidence.Entity) {
 	ofQueue := func(s *evidence.Span) bool {
 		d := s.Attr(evidence.AttrMsgDest)
 		return s.Kind == evidence.KindConsumer && d != "" && (d == e.Resource || slices.Contains(strings.Fields(e.Resource), d))
@@ -131,8 +134,5 @@ func (p *Pass) queueImpact(e evidence.Entity, wait float64) (*Impact, []evidence
 		return false
 	}
 	i, hurt := p.predictWorst(p.Facts.tracesWhere(touches), cut)
-	if e.Service == "" {
-		return i, hurt
-	}
-	return p.orRough(i, hurt, rough{service: e.Service, saved: evenly(wait), method: "time to drain the queue"})
+	return p.orRough(i, hurt, rough{saved: evenly(wait), lasts: wait, moves: &depth, method: "time to drain the queue"})
 }

@@ -35,6 +35,7 @@ func All() []Analyzer {
 		missingIndex,
 		indexContention,
 		databaseWaits,
+		blockReads,
 		lockQueue,
 		rowLocks,
 		idleTransactions,
@@ -63,8 +64,7 @@ func All() []Analyzer {
 		podDisruption,
 		loadImbalance,
 		rateLimiting,
-		dnsLatency,
-		netStack,
+		dnsLatency, netStack,
 		loadGenerator,
 		oversized,
 	}
@@ -74,9 +74,9 @@ func All() []Analyzer {
 // fails on, becomes a Skip; it never fails the whole.
 func Run(b *evidence.Bundle) *Result {
 	r := &Result{Facts: factsOf(b)}
-	r.Notes = repairNotes(r.Facts.Traces)
+	r.Notes = append(repairNotes(r.Facts.Traces), r.Facts.weighed...)
 	for _, a := range All() {
-		if missing := missingKinds(b, a.Needs); len(missing) > 0 {
+		if missing := missingKinds(b, &a); len(missing) > 0 {
 			r.Skips = append(r.Skips, Skip{Analyzer: a.Name, Missing: missing, Finds: a.Finds})
 			continue
 		}
@@ -103,12 +103,20 @@ func runOne(a Analyzer, b *evidence.Bundle, r *Result) (err error) {
 	return a.Run(&Pass{Bundle: b, Facts: r.Facts, report: func(f Finding) { r.Findings = append(r.Findings, f) }})
 }
 
-func missingKinds(b *evidence.Bundle, needs []evidence.Kind) []evidence.Kind {
-	var missing []evidence.Kind
-	for _, k := range needs {
-		if !b.Has(k) {
-			missing = append(missing, k)
+// missingKinds of those that an analyzer needs; of those of which it needs any,
+// all where none is there.
+func missingKinds(b *evidence.Bundle, a *Analyzer) []evidence.Kind {
+	lacks := func(kinds []evidence.Kind) (missing []evidence.Kind) {
+		for _, k := range kinds {
+			if !b.Has(k) {
+				missing = append(missing, k)
+			}
 		}
+		return missing
+	}
+	missing := lacks(a.Needs)
+	if any := lacks(a.NeedsAny); len(any) == len(a.NeedsAny) {
+		missing = append(missing, any...)
 	}
 	return missing
 }

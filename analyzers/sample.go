@@ -30,6 +30,9 @@ type requestSample struct {
 
 	drawn  sync.Once
 	totals []float64 // weight drawn, by resample
+
+	tailed sync.Once
+	tails  []int64 // percentile tracedTail of durations, by resample, in ns
 }
 
 type request struct {
@@ -102,6 +105,37 @@ func (s *requestSample) percentile(o ordered, q float64, rep int) int64 {
 	return o.durations[s.reach(o.order, (1-q)*s.total(rep)*(1+1e-12), rep)]
 }
 
+// percentiles is percentile for rising shares of the sample as recorded.
+func (s *requestSample) percentiles(o ordered, shares []float64) []int64 {
+	out, sum := make([]int64, len(shares)), 0.0
+	k := len(shares) - 1
+	for _, i := range slices.Backward(o.order) {
+		sum += s.requests[i].weight
+		for ; k >= 0 && sum > (1-shares[k])*s.weight*(1+1e-12); k-- {
+			out[k] = o.durations[i]
+		}
+	}
+	for ; k >= 0; k-- {
+		out[k] = o.durations[o.order[0]]
+	}
+	return out
+}
+
+// resampled is a percentile of the requests as recorded in a resample. That of
+// the tail is kept: every prediction is compared with it.
+func (s *requestSample) resampled(now ordered, q float64, rep int) int64 {
+	if q != tracedTail {
+		return s.percentile(now, q, rep)
+	}
+	s.tailed.Do(func() {
+		s.tails = make([]int64, resamples)
+		for rep := range s.tails {
+			s.tails[rep] = s.percentile(now, q, rep)
+		}
+	})
+	return s.tails[rep]
+}
+
 // reach finds the request beyond which at most a given weight lies. It comes
 // from the top: tails are short.
 func (s *requestSample) reach(order []int32, beyond float64, rep int) int32 {
@@ -139,8 +173,11 @@ func (s *requestSample) draw() {
 		weights[s.requests[i].trace] += s.requests[i].weight
 	}
 	for k, seed := range s.seeds {
-		for rep := range s.totals {
-			s.totals[rep] += weights[k] * draw(seed, rep)
+		for rep := 0; rep < len(s.totals); rep += drawsAtOnce {
+			bits := drawBits(seed, rep)
+			for j := range s.totals[rep:min(rep+drawsAtOnce, len(s.totals))] {
+				s.totals[rep+j] += weights[k] * poisson[byte(bits>>(8*j))]
+			}
 		}
 	}
 }
@@ -151,7 +188,14 @@ func (s *requestSample) draw() {
 // and MacGibbon, 2006). What is drawn depends on the trace's id alone, so that
 // neither order nor company of the traces matters.
 func draw(seed uint64, rep int) float64 {
-	return poisson[byte(mix(seed+uint64(rep>>3)*0x9e3779b97f4a7c15)>>(rep&7*8))]
+	return poisson[byte(drawBits(seed, rep)>>(rep%drawsAtOnce*8))]
+}
+
+// drawsAtOnce are made from one number, of which each takes a byte.
+const drawsAtOnce = 8
+
+func drawBits(seed uint64, rep int) uint64 {
+	return mix(seed + uint64(rep/drawsAtOnce)*0x9e3779b97f4a7c15)
 }
 
 // poisson is the distribution of mean 1 in 256 equal parts.

@@ -15,6 +15,18 @@ import (
 // after another, would save if made together: s a request.
 const FindSerialCalls Kind = "calls.serial"
 
+// FindSerialIndependent is how much speaks for it that none of the calls needs
+// the answer of another, 0..1. Traces show time and not data: that calls follow
+// each other closely does not yet tell a habit from a chain.
+const FindSerialIndependent Kind = FindSerialCalls + ".independent"
+
+// independence of calls in series, as the fact of that name has it.
+const (
+	shown    = "shown"    // other traces have them overlapping or in another order
+	similar  = "similar"  // one question to several: a loop over peers or items
+	presumed = "presumed" // nothing tells
+)
+
 const (
 	// fewestInSeries without proof that they are independent: three reads of
 	// different services in a row are seldom a chain of data, two often are.
@@ -31,9 +43,9 @@ var serialCalls = Analyzer{
 	Name: "serial-calls",
 	Doc: "Finds reads of different services or routes that one span makes one after another with next to nothing in between, so that they could " +
 		"run at once: three or more, or two where other traces show them in another order or overlapping. Writes and statements of one database are " +
-		"not counted. Value is the seconds a request would save; the gain keeps only the longest of them.",
+		"not counted. Value is the seconds a request would save; the gain keeps only the longest of them, and is an upper bound where nothing shows that they are independent.",
 	Needs: []evidence.Kind{evidence.Spans},
-	Finds: []Kind{FindSerialCalls, FindSerialCalls + ".recurrence"},
+	Finds: []Kind{FindSerialCalls, FindSerialCalls + ".recurrence", FindSerialIndependent},
 	Run:   runSerialCalls,
 }
 
@@ -43,6 +55,25 @@ var serialDetector = detector{
 	text: func(g *occurrences) string {
 		return fmt.Sprintf("%s makes %s calls one after another that may not need each other, %s longer than at once: %s.", g.place.Operation, g.example.facts["calls"], duration(g.median), g.brief())
 	},
+	warning: func(g *occurrences) string {
+		if g.example.facts["independence"] != presumed {
+			return ""
+		}
+		return "the gain is an upper bound: nothing shows that no call needs the answer of another"
+	},
+	ownCut: true,
+	also:   reportIndependence,
+}
+
+func reportIndependence(p *Pass, g *occurrences, e evidence.Entity) {
+	f := Finding{Kind: FindSerialIndependent, Entity: e, Value: 1, Unit: "1", Text: "Other traces have the calls overlapping or in another order: none needs the answer of another."}
+	switch g.example.facts["independence"] {
+	case similar:
+		f.Text = "The calls ask the same of several: such questions seldom need each other's answers."
+	case presumed:
+		f.Value, f.Text = 0, "Different questions, always in one order: traces do not show whether one needs the answer of another."
+	}
+	p.Report(f)
 }
 
 func runSerialCalls(p *Pass) error {
@@ -130,7 +161,7 @@ func (t *Trace) callsInSeries(independent map[calleePair]bool) []pattern {
 			run := calls[:n]
 			calls = calls[n:]
 			if n >= fewestInSeries || n == 2 && independent[t.pairOf(run[0], run[1])] {
-				found = t.appendSeries(found, run)
+				found = t.appendSeries(found, run, t.independence(run, independent))
 			}
 		}
 	}
@@ -152,7 +183,42 @@ func (t *Trace) seriesLength(calls []call) int {
 	return len(calls)
 }
 
-func (t *Trace) appendSeries(found []pattern, run []call) []pattern {
+// independence of the calls of a series.
+func (t *Trace) independence(run []call, independent map[calleePair]bool) string {
+	proof, same := true, true
+	for k := 1; k < len(run); k++ {
+		proof = proof && independent[t.pairOf(run[k-1], run[k])]
+		same = same && run[k-1].to.resembles(run[k].to)
+	}
+	switch {
+	case proof:
+		return shown
+	case same:
+		return similar
+	}
+	return presumed
+}
+
+// resembles: the same question to another peer, or about another item: routes
+// that differ in one part.
+func (c *callee) resembles(o *callee) bool {
+	if c.system != o.system || c.verb != o.verb || c.target == "" {
+		return false
+	}
+	if c.peer != o.peer {
+		return c.target == o.target
+	}
+	a, b := strings.Split(c.target, "/"), strings.Split(o.target, "/")
+	differ := 0
+	for k := range min(len(a), len(b)) {
+		if a[k] != b[k] {
+			differ++
+		}
+	}
+	return len(a) == len(b) && len(a) > 2 && differ == 1
+}
+
+func (t *Trace) appendSeries(found []pattern, run []call, independence string) []pattern {
 	spans, names := make([]int32, len(run)), make([]string, len(run))
 	var all, longest int64
 	for k, c := range run {
@@ -168,7 +234,7 @@ func (t *Trace) appendSeries(found []pattern, run []call) []pattern {
 	keep := t.longest(spans)
 	return append(found, pattern{
 		server: server, to: callee{target: strings.Join(names, ", ")}, spans: spans, value: seconds(all - longest),
-		facts: map[string]string{"calls": strconv.Itoa(len(run))},
+		facts: map[string]string{"calls": strconv.Itoa(len(run)), "independence": independence},
 		cut: func(c Cuts) {
 			for _, i := range spans {
 				if i != keep {

@@ -96,8 +96,12 @@ func valueAt(times []int64, values []float64, t int64) float64 {
 }
 
 // alignTo reads a series at given ascending times, each the last value at or
-// before it, 0 before the first.
+// before it, 0 before the first. The result may be the series' own values: it
+// is not to be written to.
 func alignTo(to, times []int64, values []float64) []float64 {
+	if slices.Equal(to, times) {
+		return values
+	}
 	out := make([]float64, len(to))
 	k := -1
 	for i, t := range to {
@@ -155,15 +159,21 @@ func (p *Pass) latencyCorrelation(service string, times []int64, values []float6
 		if service != "" && s.Entity.Service != service {
 			continue
 		}
-		var x, y []float64
-		for b, t := range s.Times {
-			if s.P95s[b] > 0 {
-				x, y = append(x, valueAt(times, values, t+s.Step/2)), append(y, s.P95s[b])
-			}
-		}
-		best = max(best, spearman(x, y))
+		best = max(best, s.movesWith(times, values))
 	}
 	return best
+}
+
+// movesWith is the rank correlation of an operation's p95 with a series, bin by
+// bin.
+func (s *Symptom) movesWith(times []int64, values []float64) float64 {
+	var x, y []float64
+	for b, t := range s.Times {
+		if s.P95s[b] > 0 {
+			x, y = append(x, valueAt(times, values, t+s.Step/2)), append(y, s.P95s[b])
+		}
+	}
+	return spearman(x, y)
 }
 
 // union of sorted entities, in order.

@@ -21,9 +21,9 @@ const (
 // evidence.
 var serverConnections = Analyzer{
 	Name:  "server-connections",
-	Doc:   "Connections in use against max_connections less the reserved ones, refused attempts, and the sum of the pools in front; the gain by taking failed attempts to connect out of the traces.",
+	Doc:   "Connections in use against max_connections less the reserved ones, refused attempts, and the sum of the pools in front.",
 	Needs: []evidence.Kind{evidence.PGSettings},
-	Uses:  []evidence.Kind{evidence.DBConnections, evidence.PoolMax, evidence.Spans},
+	Uses:  []evidence.Kind{evidence.DBConnections, evidence.PoolMax},
 	Finds: []Kind{FindServerConnections, FindServerRefused, FindServerPools},
 	Run:   runServerConnections,
 }
@@ -48,29 +48,39 @@ func serverLimit(pg *evidence.Postgres) float64 {
 }
 
 func reportConnections(p *Pass, pg *evidence.Postgres, limit float64) {
-	_, used := sumSeries(p.seriesOf(evidence.DBConnections, func(e evidence.Entity) bool { return e.Resource == pg.Server.Name }))
+	used := p.connectionsOf(pg)
+	if len(used) == 0 && pg.Refused == 0 {
+		return
+	}
 	top := quantile(used, 0.95)
 	share := clamp01(top / limit)
 	text := fmt.Sprintf("%.0f of %.0f connections of %s were taken", top, limit, pg.Server.Name)
 	e := evidence.Entity{Instance: pg.Server.Name, Resource: pg.Server.Name}
-	refused := per(float64(pg.Refused), float64(pg.Refused+pg.Ticks))
 	if pg.Refused > 0 {
 		share = 1
 		text += fmt.Sprintf("; it refused %d of our own attempts for too many connections", pg.Refused)
 	}
-	if len(used) == 0 && pg.Refused == 0 {
-		return
-	}
-	c := p.chargeCuts(p.Facts.tracesWith(failedConnect), cutFailedConnects, evidence.Entity{}, rough{saved: evenly(0)})
-	pools, sum := p.poolsOf()
-	facts := serverFacts(pg, map[string]string{"used": fmt.Sprintf("%.0f", top), "limit": fmt.Sprintf("%.0f", limit), "pools": pools})
-	f := c.finding(FindServerConnections, e, share, "1", text, facts)
-	f.Refs = append([]evidence.Ref{{Source: "postgres", Query: "SELECT count(*), current_setting('max_connections') FROM pg_stat_activity WHERE backend_type = 'client backend'"}}, c.refs...)
-	p.Report(f)
-	p.Report(Finding{Kind: FindServerRefused, Entity: e, Value: refused, Unit: "1", Text: fmt.Sprintf("%d of %d attempts to look at the server were refused for too many connections (SQLSTATE 53300)", pg.Refused, pg.Refused+pg.Ticks)})
-	if sum > 0 {
+	p.Report(Finding{Kind: FindServerConnections, Entity: e, Value: share, Unit: "1", Text: text, Refs: []evidence.Ref{{Source: "postgres", Query: "SELECT count(*), current_setting('max_connections') FROM pg_stat_activity WHERE backend_type = 'client backend'"}}})
+	p.Report(Finding{Kind: FindServerRefused, Entity: e, Value: per(float64(pg.Refused), float64(pg.Refused+pg.Ticks)), Unit: "1",
+		Text: fmt.Sprintf("%d of %d attempts to look at the server were refused for too many connections (SQLSTATE 53300)", pg.Refused, pg.Refused+pg.Ticks)})
+	if pools, sum := p.poolsOf(); sum > 0 {
 		p.Report(Finding{Kind: FindServerPools, Entity: e, Value: sum / limit, Unit: "1", Text: fmt.Sprintf("the pools in front may open %.0f connections together, the server takes %.0f: %s", sum, limit, pools)})
 	}
+}
+
+// connectionsOf a server that were open, over time.
+func (p *Pass) connectionsOf(pg *evidence.Postgres) []float64 {
+	_, used := sumSeries(p.seriesOf(evidence.DBConnections, func(e evidence.Entity) bool { return e.Resource == pg.Server.Name }))
+	return used
+}
+
+// connectionFacts are what the remedy speaks of.
+func (p *Pass) connectionFacts(pg *evidence.Postgres, facts map[string]string) map[string]string {
+	if used := p.connectionsOf(pg); len(used) > 0 {
+		facts["used"], facts["limit"] = fmt.Sprintf("%.0f", quantile(used, 0.95)), fmt.Sprintf("%.0f", serverLimit(pg))
+	}
+	facts["pools"], _ = p.poolsOf()
+	return serverFacts(pg, facts)
 }
 
 // poolsOf lists the application pools and the sum of their limits. Pools of
@@ -98,12 +108,6 @@ func isConnect(s *evidence.Span) bool {
 	name := strings.ToLower(s.Name)
 	return strings.HasPrefix(name, "connect") || strings.HasSuffix(name, ".connect")
 }
-
-func failedConnect(s *evidence.Span) bool {
-	return isConnect(s) && s.Error || s.Attr(evidence.AttrErrorType) == "53300"
-}
-
-func cutFailedConnects(t *Trace) Cuts { return t.cutWhere(failedConnect) }
 
 // cutWhere removes every span that matches with what is below it.
 func (t *Trace) cutWhere(match func(*evidence.Span) bool) Cuts {

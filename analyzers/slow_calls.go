@@ -22,7 +22,7 @@ const (
 )
 
 // slowGain says how far the gain of a slow call can be trusted.
-const slowGain = "the gain is an upper bound: the request without the call"
+var slowGain = bound("the request without the call")
 
 var statementDetector = detector{
 	rule: "slow-query", finds: FindSlowStatement, unit: "s", warning: slowGain,

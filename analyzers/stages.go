@@ -76,7 +76,7 @@ func requestRates(b *evidence.Bundle) (rates []float64, step int64) {
 			lines = append(lines, Line{Times: s.Times, Values: s.Values})
 		}
 	}
-	if len(lines) == 0 {
+	if len(lines) == 0 && b.Has(evidence.ServerLatency) {
 		lines = answered(b, entryServices(b))
 	}
 	if len(lines) == 0 {

@@ -16,8 +16,11 @@ type witness struct {
 	series     []*evidence.Series
 	times      []int64
 	values     []float64
+	lag        int64 // ms by which values come after what they tell of
 	none, full float64
 	text       func(value float64) string
+	// bounded cannot be above full: a mean that is full was full all of its time.
+	bounded bool
 	// support alone shows nothing: the mechanism is not measured by it.
 	support bool
 }
@@ -27,7 +30,7 @@ func witnessOf(series []*evidence.Series, w witness) *witness {
 	if len(series) == 0 {
 		return nil
 	}
-	w.series = series
+	w.series, w.lag = series, lagOf(series)
 	w.times, w.values = sumSeries(series)
 	if len(w.values) == 0 {
 		return nil
@@ -114,7 +117,7 @@ func (p *Pass) reportStall(s stall) {
 	}
 	f.Impact, f.Victims = p.stallImpact(s, pr)
 	if s.account != nil {
-		if i, hurt := s.account(p); i != nil && (f.Impact == nil || f.Impact.AtMost || s.before && i.Saved() > f.Impact.Saved()) {
+		if i, hurt := s.account(p); i != nil && p.better(i, f.Impact, s.before) {
 			f.Impact, f.Victims = i, hurt
 		}
 	}
@@ -124,22 +127,71 @@ func (p *Pass) reportStall(s stall) {
 		Text: "it and the p95 of " + cmp.Or(felt, "the operations") + " move together (rank correlation " + decimals(r, 2) + ")"})
 }
 
+// better says whether an account of its own tells more of a mechanism than the
+// contrast of times does: where that gives nothing, or with traces no more than
+// a bound. Before a service's own measurement begins, or without traces, both
+// may miss what is slowed, and the larger counts.
+func (p *Pass) better(own, contrast *Impact, before bool) bool {
+	switch {
+	case contrast == nil:
+		return true
+	case before || len(p.Facts.Traces) == 0:
+		return own.Saved() > contrast.Saved() || contrast.AtMost && len(p.Facts.Traces) > 0
+	}
+	return contrast.AtMost
+}
+
 // presence of a mechanism: the strongest of its witnesses at each time.
 func (s *stall) presence() presence {
 	shows := slices.DeleteFunc(slices.Clone(s.witnesses), func(w *witness) bool { return w.support })
 	out := presence{full: 1}
-	for i, w := range shows {
-		if i > 0 && slices.Equal(out.times, w.times) {
-			continue
-		}
-		out.times = append(out.times, w.times...)
-		slices.Sort(out.times)
-		out.times = slices.Compact(out.times)
+	for _, w := range shows {
+		out.lag, out.times = max(out.lag, w.lag), unionOfTimes(out.times, w.times)
 	}
 	out.values = make([]float64, len(out.times))
 	for _, w := range shows {
-		for i, v := range alignTo(out.times, w.times, w.values) {
-			out.values[i] = math.Max(out.values[i], w.ramp(v))
+		strongest(out.values, alignTo(out.times, w.times, w.values), w.ramp)
+	}
+	if slices.ContainsFunc(shows, func(w *witness) bool { return w.bounded }) {
+		out.wide = make([]float64, len(out.times))
+		for _, w := range shows {
+			strongest(out.wide, alignTo(out.times, w.times, w.widened()), w.ramp)
+		}
+	}
+	return out
+}
+
+// unionOfTimes may be one of the two: it is not to be written to.
+func unionOfTimes(a, b []int64) []int64 {
+	if len(a) == 0 || slices.Equal(a, b) {
+		return b
+	}
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// strongest raises each of some strengths to what a value shows.
+func strongest(to, values []float64, ramp func(float64) float64) {
+	for i, v := range values {
+		to[i] = max(to[i], ramp(v))
+	}
+}
+
+// widened are the values of a witness, each the greatest of those that take in
+// the middle of its time, where that says what this one hides.
+func (w *witness) widened() []float64 {
+	if !w.bounded || w.lag == 0 {
+		return w.values
+	}
+	out := make([]float64, len(w.values))
+	from := 0
+	for i, t := range w.times {
+		for w.times[from] < t-w.lag {
+			from++
+		}
+		for k := from; k < len(w.times) && w.times[k] <= t+w.lag; k++ {
+			out[i] = max(out[i], w.values[k])
 		}
 	}
 	return out

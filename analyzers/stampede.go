@@ -3,6 +3,7 @@ package analyzers
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,22 +15,28 @@ import (
 // once, each doing the work that one could have done for all.
 const FindStampede Kind = "cache.stampede"
 
-// fewestAtOnce misses of one key within the time of one fall-back: fewer
-// happen by chance wherever a popular key expires.
-const fewestAtOnce = 5
+const (
+	// fewestAtOnce misses of one key within the time of one fall-back: fewer
+	// happen by chance wherever a popular key expires.
+	fewestAtOnce = 5
+	// fewestSeen of them must have been traced, for how many traces one
+	// speaks: two that fall together may do so by chance.
+	fewestSeen = 3
+)
 
 var cacheStampede = Analyzer{
 	Name: "cache-stampede",
 	Doc: "Finds one key that five or more requests missed within the time that the first of them took to fetch it: all do the same work. " +
-		"Keys are told apart by their parameters where these were kept. Value is the number of requests at once. " +
-		"The gain removes the fetches of all but the first, an upper bound: with one fetch for all the others still wait for its end.",
+		"Keys are told apart by their parameters where these were kept. Value is the number of requests at once; where not all requests were traced, each of those that were " +
+		"speaks for as many as the metrics counted. The gain is that of one fetch for all: it takes as long as the shortest seen, and the others wait for its end.",
 	Needs: []evidence.Kind{evidence.Spans},
+	Uses:  []evidence.Kind{evidence.ServerLatency},
 	Finds: []Kind{FindStampede, FindStampede + ".recurrence"},
 	Run:   runStampede,
 }
 
 var stampedeDetector = detector{
-	rule: "cache-stampede", finds: FindStampede, unit: "1", warning: "the gain is an upper bound: nobody but the first waits",
+	rule: "cache-stampede", finds: FindStampede, unit: "1",
 	text: func(g *occurrences) string {
 		return fmt.Sprintf("%.0f requests at once miss the same key of %s and fetch it each for itself: %s.", g.median, g.brief(), shorten(g.example.facts["fallback"], 100))
 	},
@@ -49,13 +56,15 @@ type cachedKey struct {
 }
 
 func runStampede(p *Pass) error {
-	found := map[*Trace][]pattern{}
+	found, scales := map[*Trace][]pattern{}, map[evidence.Entity]float64{}
 	for _, misses := range missesByKey(p.Facts.Traces) {
+		alone := shortest(misses)
 		for len(misses) > 0 {
 			n := atOnce(misses)
-			if n >= fewestAtOnce {
-				for k, m := range misses[:n] {
-					found[m.trace] = append(found[m.trace], m.pattern(n, k == 0))
+			if requests := p.requestsOf(misses[:n], scales); n >= fewestSeen && requests >= fewestAtOnce {
+				until := misses[0].from + alone
+				for _, m := range misses[:n] {
+					found[m.trace] = append(found[m.trace], m.pattern(requests, until))
 				}
 			}
 			misses = misses[n:]
@@ -64,6 +73,40 @@ func runStampede(p *Pass) error {
 	d := stampedeDetector
 	d.find = func(t *Trace) []pattern { return found[t] }
 	return d.analyze(p)
+}
+
+// requestsOf the run that some misses speak for. scales remembers, by what the
+// root asks for, how many requests were counted for each that was traced.
+func (p *Pass) requestsOf(misses []miss, scales map[evidence.Entity]float64) float64 {
+	sum := 0.0
+	for _, m := range misses {
+		scale, known := scales[m.trace.asks]
+		if !known {
+			scale = p.Facts.countedPerTraced(m.trace.asks)
+			scales[m.trace.asks] = scale
+		}
+		sum += max(1, scale*m.trace.Weight)
+	}
+	return math.Round(sum)
+}
+
+// countedPerTraced is how many requests for an operation were counted for each
+// that its traces speak for, at least 1; 1 where nobody counted.
+func (f *Facts) countedPerTraced(e evidence.Entity) float64 {
+	s, traced := f.Symptom(e.Service, e.Operation), f.index.asked[e]
+	if s == nil || traced == nil || traced.weight == 0 {
+		return 1
+	}
+	return max(1, s.Requests/traced.weight)
+}
+
+// shortest is what a fetch takes that is made alone, as far as was seen, in ns.
+func shortest(misses []miss) int64 {
+	least := misses[0].to - misses[0].from
+	for _, m := range misses {
+		least = min(least, m.to-m.from)
+	}
+	return least
 }
 
 // missesByKey lists the misses of every key by time. Only what was written
@@ -105,14 +148,23 @@ func atOnce(misses []miss) int {
 	return n
 }
 
-func (m *miss) pattern(atOnce int, first bool) pattern {
+// pattern of a miss among so many requests, which with one fetch for all would
+// have its value at a time until.
+func (m *miss) pattern(requests float64, until int64) pattern {
 	t, l := m.trace, m.lookup
 	facts := t.missFacts(&l)
-	facts["requests"] = strconv.Itoa(atOnce)
+	facts["requests"] = strconv.FormatFloat(requests, 'f', 0, 64)
 	spans := append(slices.Clone(l.fallback), l.write)
-	return pattern{server: t.server[l.read], to: cacheOf(&t.Spans[l.read]), spans: spans, value: float64(atOnce), facts: facts, cut: func(c Cuts) {
-		if !first {
-			t.cutMisses(c, []lookup{l})
-		}
+	return pattern{server: t.server[l.read], to: cacheOf(&t.Spans[l.read]), spans: spans, value: requests, facts: facts, cut: func(c Cuts) {
+		t.cutMisses(c, []lookup{l})
+		t.waitInstead(c, l.fallback[0], until)
 	}}
+}
+
+// waitInstead leaves of a call that was cut what lies before a time.
+func (t *Trace) waitInstead(c Cuts, call int32, until int64) {
+	if s := &t.Spans[call]; until > s.Start {
+		c[call] = 0
+		t.Shorten(c, call, min(1, float64(until-s.Start)/float64(s.Duration())))
+	}
 }

@@ -24,7 +24,7 @@ const (
 var statementFanout = Analyzer{
 	Name: "statement-fanout",
 	Doc: "Pairs of statements of which one returns about as many rows a call as the other is called for each of its calls, from pg_stat_statements. " +
-		"Without traces the gain is at most the share of all statements sent that would go.",
+		"The gain by leaving one call of many in the traces; without traces, the share of the statements that would go, of the requests that are asked as often as the first statement is called.",
 	Needs: []evidence.Kind{evidence.PGStatements},
 	Uses:  []evidence.Kind{evidence.Spans},
 	Finds: []Kind{FindStatementFanout},
@@ -72,18 +72,27 @@ func parentOf(pg *evidence.Postgres, child *evidence.Statement) *evidence.Statem
 	return best
 }
 
+// fanoutCost without traces, of a request that lists once: most of what it sends
+// goes, each statement with a way there and back, which is taken to be its time.
+// An operation that is asked as often as the statement that lists makes that
+// request; where none is, nobody is known to, and it is no more than a bound.
+func fanoutCost(parent, child *evidence.Statement) rough {
+	gone := (child.Calls - parent.Calls) / (child.Calls + parent.Calls)
+	return rough{calls: parent.Calls, saved: func(s *Symptom) float64 { return gone * s.P50 },
+		method: "share of the statements of a request that would go, each taken to last as long"}
+}
+
 func reportFanout(p *Pass, pg *evidence.Postgres, parent, child *evidence.Statement) {
 	ratio := child.Calls / parent.Calls
-	sent := 0.0
-	for i := range pg.Statements {
-		if s := &pg.Statements[i]; s.TopLevel {
-			sent += s.Calls
-		}
-	}
-	c := charge{caller: p.callerOf(map[string]float64{child.Key: 1})}
-	if len(p.Facts.Traces) == 0 && len(p.Facts.Symptoms) > 0 {
-		gone := (child.Calls - parent.Calls) / sent
-		c.impact, c.victims = p.orRough(nil, nil, rough{calls: parent.Calls, saved: func(s *Symptom) float64 { return gone * s.P50 }, method: "share of the statements sent that would go"})
+	cut := map[string]float64{child.Key: 1 - 1/ratio}
+	touched, cuts := p.Facts.statementCuts(cut)
+	cost := fanoutCost(parent, child)
+	c := p.chargeCuts(touched, cuts, p.callerOf(cut), cost)
+	switch {
+	case len(p.Facts.Traces) > 0:
+	case !p.Facts.ofRequests(): // a statement is not faster for being asked less often
+		c.impact, c.victims = nil, nil
+	case p.askedAsOften(cost) == nil:
 		c.impact.limit()
 	}
 	normal, _ := evidence.NormalizeSQL(child.Text)

@@ -80,7 +80,7 @@ func per(a, b float64) float64 {
 }
 
 // clamp01 keeps a strength within 0..1.
-func clamp01(x float64) float64 { return math.Max(0, math.Min(1, x)) }
+func clamp01(x float64) float64 { return max(0, min(1, x)) }
 
 // decimals writes a number for people.
 func decimals(v float64, n int) string { return strconv.FormatFloat(v, 'f', n, 64) }

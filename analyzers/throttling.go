@@ -83,7 +83,7 @@ func reportThrottling(p *Pass, e evidence.Entity, s *evidence.Series, times []in
 		Charts: []Chart{{Title: "Throttled periods", Unit: "1", Lines: []Line{{Name: e.Resource, Times: times, Values: values}}}}}
 	f.Facts = throttlingFacts(p, e)
 	if e.Service != "" {
-		ex := excessOf(p, spansOf(e.Service), presence{times: times, values: values, full: fullyThrottled})
+		ex := excessOf(p, spansOf(e.Service), presence{times: times, values: values, full: fullyThrottled, lag: lagOf([]*evidence.Series{s})})
 		f.Impact, f.Victims = p.predictWorst(p.Facts.serviceSpans(e.Service).traces, ex.cuts)
 		f.Impact, f.Victims = p.orRough(f.Impact, f.Victims, p.stalledRequests(e, value))
 		if len(ex.need) > 0 {

@@ -57,9 +57,8 @@ type entry struct {
 // different hosts that disagree. Nothing is repaired in silence.
 func BuildTraces(b *evidence.Bundle) []*Trace {
 	spans := b.Spans
-	if !slices.IsSortedFunc(spans, evidence.CompareSpans) {
-		spans = slices.Clone(spans)
-		slices.SortStableFunc(spans, evidence.CompareSpans)
+	if !evidence.SpansSorted(spans) {
+		spans = evidence.SortedSpans(spans)
 	}
 	weights := make(map[evidence.TraceID]float64, len(b.Weights))
 	for _, w := range b.Weights {
@@ -79,7 +78,7 @@ func BuildTraces(b *evidence.Bundle) []*Trace {
 		lo = hi
 	}
 	alignClocks(traces)
-	scratch := traceScratch{callees: map[callee]*callee{}, entities: map[evidence.Entity]*evidence.Entity{}}
+	scratch := traceScratch{callees: map[callee]*callee{}, entities: map[evidence.Entity]*evidence.Entity{}, sorts: map[spanSort]sorted{}}
 	for i, t := range traces {
 		t.ordinal, t.asks = int32(i), t.entity(t.Root)
 		t.held = scratch.holdUps(t)
@@ -99,6 +98,7 @@ type traceScratch struct {
 	calls    []call
 	callees  map[callee]*callee // of all traces
 	entities map[evidence.Entity]*evidence.Entity
+	sorts    map[spanSort]sorted
 	groups   map[requestCallee]int32
 }
 
@@ -273,12 +273,25 @@ func (t *Trace) findServers() {
 	t.server = make([]int32, len(t.Spans))
 	for _, i := range t.order {
 		s, p := &t.Spans[i], t.Parent[i]
-		if p < 0 || s.Kind == evidence.KindServer || s.Kind == evidence.KindConsumer || s.Service != t.Spans[p].Service {
+		if p < 0 || s.Kind == evidence.KindServer || s.Kind == evidence.KindConsumer || s.Service != t.Spans[p].Service && !t.standsIn(i) {
 			t.server[i] = i
 			continue
 		}
 		t.server[i] = t.server[p]
 	}
+}
+
+// standsIn reports whether the caller recorded a span in the name of what it
+// calls, as tracers do that give a database or a cache a service of its own:
+// a CLIENT span is never where a request enters a service, unless it is all
+// that the one who answers a call recorded.
+func (t *Trace) standsIn(i int32) bool {
+	p := t.Parent[i]
+	return p >= 0 && calls(&t.Spans[i]) && !calls(&t.Spans[p]) && t.Spans[i].Service != t.Spans[p].Service
+}
+
+func calls(s *evidence.Span) bool {
+	return s.Kind == evidence.KindClient || s.Kind == evidence.KindProducer
 }
 
 func (scratch *traceScratch) findEntries(t *Trace) {

@@ -14,7 +14,7 @@ import (
 // goes; and of a statement no more goes than the server itself spends on it, or
 // where nobody asked the server, than it takes beyond the way there and back.
 func (d *detector) without(p *Pass, g *occurrences, asked evidence.Entity) func(*Trace) Cuts {
-	if d.warning == "" {
+	if d.warning == nil || d.ownCut {
 		return g.cut
 	}
 	usual, own, ways := g.usual(p.Facts.Symptom(asked.Service, asked.Operation)), p.ownTimes(), p.Facts.ways()

@@ -145,7 +145,7 @@ func (p *Pass) chargeCuts(touched []*Trace, cut func(*Trace) Cuts, caller eviden
 // roughOf statements that lose a share of their time: the one that loses most
 // says how often a request makes such a call and how long it lasts.
 func (p *Pass) roughOf(cut map[string]float64, saved float64, method string) rough {
-	r, most := rough{saved: evenly(saved), method: method}, 0.0
+	r, most := rough{saved: evenly(saved), even: true, method: method}, 0.0
 	for i := range p.Bundle.Postgres {
 		for k := range p.Bundle.Postgres[i].Statements {
 			s := &p.Bundle.Postgres[i].Statements[k]

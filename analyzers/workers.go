@@ -23,11 +23,12 @@ const (
 // Thresholds: 0.9 to 1 of the workers, an event loop 0.05 to 0.5 s late (the
 // public rules alert between 0.1 and 0.5), file descriptors 0.9 to 1.
 var workerSaturation = Analyzer{
-	Name:  "worker-saturation",
-	Doc:   "Workers at work against workers there may be, tasks that wait or are refused, and how late event loops run; the gain by bringing the calls into the service to what they take while workers are free.",
-	Uses:  []evidence.Kind{evidence.WorkersBusy, evidence.WorkersMax, evidence.WorkersQueued, evidence.WorkersRejected, evidence.EventLoopLag, evidence.EventLoopBusy, evidence.FDsOpen, evidence.FDsMax, evidence.Spans},
-	Finds: []Kind{FindWorkers, overlap(FindWorkers), FindWorkersUse, FindWorkersQueued, FindWorkersRejected, FindWorkersWaited, FindLoopLag, FindLoopBusy, FindFilesUse},
-	Run:   runWorkers,
+	Name:     "worker-saturation",
+	Doc:      "Workers at work against workers there may be, tasks that wait or are refused, and how late event loops run; the gain by bringing the calls into the service to what they take while workers are free.",
+	NeedsAny: []evidence.Kind{evidence.WorkersBusy, evidence.WorkersQueued, evidence.WorkersRejected, evidence.EventLoopLag, evidence.FDsMax},
+	Uses:     []evidence.Kind{evidence.WorkersMax, evidence.EventLoopBusy, evidence.FDsOpen, evidence.Spans},
+	Finds:    []Kind{FindWorkers, overlap(FindWorkers), FindWorkersUse, FindWorkersQueued, FindWorkersRejected, FindWorkersWaited, FindLoopLag, FindLoopBusy, FindFilesUse},
+	Run:      runWorkers,
 }
 
 func runWorkers(p *Pass) error {
@@ -65,11 +66,22 @@ func (p *Pass) waitForWorkers(e evidence.Entity) (*Impact, []evidence.Entity) {
 		return nil, nil
 	}
 	i, hurt := p.impactOfGaps(e.Service)
+	i, hurt = p.orRough(i, hurt, p.queuedTasks(e))
 	if i != nil {
 		p.Report(Finding{Kind: FindWorkersWaited, Entity: e, Value: i.Share(), Unit: "1",
 			Text: fmt.Sprintf("%s of the p95 of %s passes before a handler of %s begins", percent(i.Share()), i.Operation, e.Service)})
 	}
 	return i, hurt
+}
+
+// queuedTasks is what a queue before a service costs those who call it, by its
+// own gauge: as many wait as arrive in the time that one waits (Little,
+// Operations Research 9, 1961).
+func (p *Pass) queuedTasks(e evidence.Entity) rough {
+	queue := p.seriesAt(evidence.WorkersQueued, e)
+	times, values := sumSeries(queue)
+	wait := per(p.loadedMean("", times, values), p.requestRate(e.Service))
+	return rough{service: e.Service, before: true, saved: queued(wait, p.busyShare("", queue)), method: "tasks that wait, over the requests that arrive, and how often any was seen to wait"}
 }
 
 // impactOfGaps of the calls into a service: what they take beyond what the

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/culprit-rca/culprit/testdata/needs"
 )
 
 // Where the schemas of other people's formats are published as files of a
@@ -28,7 +30,7 @@ func moduleFile(t *testing.T, module, file string) (path string, content []byte)
 	out, err := cmd.Output()
 	var answer struct{ Dir, Error string }
 	if json.Unmarshal(out, &answer) != nil || answer.Dir == "" {
-		missing(t, "go mod download "+module+" brings nothing: "+answer.Error)
+		needs.Missing(t, "go mod download "+module+" brings nothing: "+answer.Error)
 	}
 	path = filepath.Join(answer.Dir, filepath.FromSlash(file))
 	if content, err = os.ReadFile(path); err != nil {
@@ -86,9 +88,9 @@ const [schema, ...files] = process.argv.slice(1);
 })().catch(e => { console.error(String(e)); process.exit(1); });`
 
 func TestJUnitKeepsItsSchema(t *testing.T) {
-	node := need(t, "apt-get install nodejs", "node")
+	node := needs.Program(t, "apt-get install nodejs", "node")
 	schema, _ := moduleFile(t, junitModule, junitFile)
-	modules := nodeModules(t, xmllintPackage)
+	modules := needs.NodeModules(t, xmllintPackage)
 	args, dir := []string{"-e", xmllint, schema}, t.TempDir()
 	add := func(name, text string) {
 		path := filepath.Join(dir, name)

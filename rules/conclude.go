@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"slices"
@@ -16,6 +17,9 @@ const minRunRequests = 20
 
 // conclude writes the verdict.
 func (j *Judgement) conclude(b *evidence.Bundle, r *analyzers.Result) {
+	if note := r.Facts.StandIns(); note != "" {
+		j.Notes = append(j.Notes, note)
+	}
 	requests := 0.0
 	for _, s := range r.Facts.Symptoms {
 		requests += s.Requests
@@ -35,7 +39,12 @@ func (j *Judgement) conclude(b *evidence.Bundle, r *analyzers.Result) {
 		j.Status = RunUnusable
 		j.Headline = fmt.Sprintf("Nothing was slow, but the system was not loaded as planned: %s.", j.Flaws[0].Finding.Text)
 	default:
-		j.Status, j.Headline = NoProblem, healthy(r.Facts)
+		j.Status, j.Headline = NoProblem, healthy(r.Facts, len(j.Blind) > 0)
+	}
+	if j.Status == NoProblem || j.Status == Inconclusive {
+		j.Headline += blindText(j.Blind)
+	} else if len(j.Blind) > 0 {
+		j.Notes = append(j.Notes, strings.TrimSpace(blindText(j.Blind)))
 	}
 }
 
@@ -66,7 +75,7 @@ func short(title string) string {
 const placeRunes = 60
 
 // place names an entity for a headline: without addresses, which change with
-// every restart and say nothing to a reader.
+// every restart and say nothing to a reader, where it has another name.
 func place(e evidence.Entity) string {
 	var words []string
 	for _, s := range []string{e.Service, e.Operation} {
@@ -82,6 +91,8 @@ func place(e evidence.Entity) string {
 		resource = strings.TrimSpace(string(r[:placeRunes-1])) + "…"
 	}
 	switch {
+	case resource == "" && text == "":
+		return cmp.Or(e.Resource, e.Instance)
 	case resource == "" || resource == text:
 		return text
 	case text == "":
@@ -131,14 +142,19 @@ func unexplained(s analyzers.Symptom, leads []*Hypothesis) string {
 	return text
 }
 
-func healthy(f *analyzers.Facts) string {
+// healthy is only as sure as the sight is full.
+func healthy(f *analyzers.Facts, blind bool) string {
 	worst := f.Symptoms[0]
 	for _, s := range f.Symptoms {
 		if s.P95 > worst.P95 {
 			worst = s
 		}
 	}
-	return fmt.Sprintf("No problem found: no operation is slow. The slowest is %s with a p95 of %s.", place(worst.Entity), latency(worst.P95))
+	found := "No problem found"
+	if blind {
+		found += " in what could be seen"
+	}
+	return fmt.Sprintf("%s: no operation is slow. The slowest is %s with a p95 of %s.", found, place(worst.Entity), latency(worst.P95))
 }
 
 func plural(n int) string {

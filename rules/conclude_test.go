@@ -31,7 +31,8 @@ func TestPlace(t *testing.T) {
 	}{
 		{evidence.Entity{Service: "orders", Instance: "127.0.0.1:34743", Resource: "shop"}, "orders (shop)"},
 		{evidence.Entity{Service: "orders", Operation: "POST /events", Resource: "events: a_idx, b_idx"}, "orders POST /events (events)"},
-		{evidence.Entity{Resource: "[::1]:5432"}, ""},
+		{evidence.Entity{Resource: "[::1]:5432"}, "[::1]:5432"},
+		{evidence.Entity{Service: "orders", Resource: "[::1]:5432"}, "orders"},
 		{evidence.Entity{Resource: "10.1.2.3 orders"}, "orders"},
 		{evidence.Entity{Service: "a", Resource: "select aaaaaaaaaa, bbbbbbbbbbbbbb, cccccccccccccccc, ddddddddddddddd from t"}, "a (select aaaaaaaaaa, bbbbbbbbbbbbbb, cccccccccccccccc, dddddd…)"},
 	} {

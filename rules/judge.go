@@ -53,6 +53,7 @@ func (c *Catalogue) Judge(b *evidence.Bundle, r *analyzers.Result) *Judgement {
 	slices.SortStableFunc(believed, compareHypotheses)
 	j.Causes = nest(believed)
 	j.sortRest()
+	j.Blind = c.blindTo(b, r)
 	j.conclude(b, r)
 	return j
 }

@@ -73,6 +73,16 @@ func TestVictimsNestUnderTheirCause(t *testing.T) {
 	}
 }
 
+func TestOfTwoThatExplainEachOtherTheLowerIsTheVictim(t *testing.T) {
+	rules := []*Rule{rule("one", "a", "other"), rule("other", "b", "one")}
+	for gain, want := range map[float64]string{0.3: "one>other", 0.7: "other>one"} {
+		j := judge(rules, slow(1), finding("a", "x", 2, impact(1, gain)), finding("b", "y", 2, impact(1, 0.5)))
+		if got := causes(j); got != want {
+			t.Errorf("causes %q, want %q", got, want)
+		}
+	}
+}
+
 func TestSamePlaceIsOneCause(t *testing.T) {
 	j := judge([]*Rule{rule("r", "a")}, slow(1), finding("a", "x", 2, impact(1, 0.3)), finding("a", "x", 1.9, impact(1, 0.5)))
 	if got := causes(j); got != "r>r" {

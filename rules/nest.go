@@ -8,12 +8,13 @@ import (
 
 // nest puts victims under the cause that explains them, and further subjects
 // of one rule at one place under the strongest. The list comes ranked and
-// stays so.
+// stays so: of two that explain each other the lower is the victim.
 func nest(ranked []*Hypothesis) []*Hypothesis {
 	owner := make([]*Hypothesis, len(ranked))
 	for i, victim := range ranked {
 		for k, cause := range ranked {
-			if i != k && owner[k] == nil && (cause.explains(victim) || k < i && cause.same(victim)) && !owns(victim, cause, ranked, owner) {
+			mutual := k > i && victim.explains(cause)
+			if i != k && owner[k] == nil && !mutual && (cause.explains(victim) || k < i && cause.same(victim)) && !owns(victim, cause, ranked, owner) {
 				owner[i] = cause
 				cause.Explains = append(cause.Explains, victim)
 				break
@@ -43,12 +44,18 @@ func (h *Hypothesis) explains(victim *Hypothesis) bool {
 	if !slices.Contains(h.Rule.Explains, victim.Rule.ID) || h.gain() < 0.3*victim.gain() {
 		return false
 	}
-	for _, v := range victim.Victims {
-		if slices.Contains(h.Victims, v) {
-			return true
-		}
+	if h.holdsUp(victim) {
+		return true
 	}
-	service := victim.Subject.Service
+	if len(h.Finding.Held) > 0 && len(victim.Finding.Held) > 0 { // both were seen at a place, so these decide
+		return victim.holdsUp(h) || h.Subject.Resource == victim.Subject.Resource
+	}
+	return slices.ContainsFunc(victim.Victims, func(v evidence.Entity) bool { return slices.Contains(h.Victims, v) })
+}
+
+// holdsUp: the other was seen in this one's service, or in one that waits for it.
+func (h *Hypothesis) holdsUp(o *Hypothesis) bool {
+	service := o.Subject.Service
 	return service != "" && (h.Subject.Service == service ||
 		slices.ContainsFunc(h.Finding.Held, func(e evidence.Entity) bool { return e.Service == service }))
 }

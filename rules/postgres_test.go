@@ -166,6 +166,11 @@ func TestDatabaseCauses(t *testing.T) {
 		{"slow explicit commit", "slow-commit", "db:5432/db", requests(40, 30, part{"insert into log", "1", 2, 8, false}), explicitCommits},
 		{"connection churn", "connection-churn", "db:5432/db", requests(40, 70, part{"connect", "", 1, 65, false}, part{"select n", "1", 66, 67, false}), churning},
 		{"connection limit", "connection-limit", "db:5432/db", requests(40, 300, part{"connect", "", 1, 200, true}, part{"select n", "1", 210, 290, false}), func(pg *evidence.Postgres) { pg.Refused = 60 }},
+		{"reads from the device", "io-bound-reads", "db:5432/db", requests(40, 100, part{"select pad", "1", 2, 98, false}), reading},
+		{"reads that the server does not time", "io-bound-reads", "db:5432/db", requests(40, 100, part{"select pad", "1", 2, 98, false}), func(pg *evidence.Postgres) {
+			reading(pg)
+			pg.Statements[0].ReadTime = 0
+		}},
 		{"spill", "work-mem-spill", "select kind, sum(n) from event group by kind order by ?", requests(40, 700, part{"select kind", "1", 2, 698, false}), spilling},
 		{"deep paging", "deep-paging", "select id from item order by id limit ? offset ?", requests(40, 500, part{"select id", "1", 2, 498, false}), func(pg *evidence.Postgres) {
 			s := statement("1", "SELECT id FROM item ORDER BY id LIMIT $1 OFFSET $2", "item", 500, 10_000, 240)

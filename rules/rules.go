@@ -139,5 +139,6 @@ type Judgement struct {
 	Leads        []*Hypothesis // best of the unconvincing, when nothing suffices
 	Housekeeping []*Hypothesis // true, ugly, and not what made the run slow
 	Flaws        []*Hypothesis // of the run itself: it says less than it seems to
+	Blind        []Blind       // witnesses that told nothing, and what they could have shown
 	Notes        []string      // what a user's rules replaced; what weakens the judgement
 }

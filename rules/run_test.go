@@ -167,14 +167,14 @@ func TestRuleThatIsNeither(t *testing.T) {
 }
 
 // Without traces the metrics still name the cause; what it would buy is then
-// an upper bound.
+// an upper bound, or an estimate that may be three times too large.
 func TestMetricsAloneNameTheCause(t *testing.T) {
 	for _, m := range mechanisms() {
 		t.Run(m.rule, func(t *testing.T) {
 			b := system(m.slow(), m.sick...)
 			b.Spans = nil
 			j := judged(t, b)
-			if len(j.Causes) == 0 || j.Causes[0].Rule.ID != m.rule || j.Causes[0].Subject != m.subject || !j.Causes[0].Impact.AtMost {
+			if len(j.Causes) == 0 || j.Causes[0].Rule.ID != m.rule || j.Causes[0].Subject != m.subject || !j.Causes[0].Impact.AtMost && j.Causes[0].Impact.Low > j.Causes[0].Impact.Saved()/2 {
 				t.Fatalf("causes %q, rejected %+v", causes(j), j.Rejected)
 			}
 			b = system(m.slow(), m.busy...)

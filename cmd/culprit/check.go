@@ -119,6 +119,10 @@ func missingFor(r *rules.Rule, visible map[evidence.Kind]bool) []string {
 				missing = append(missing, string(k))
 			}
 		}
+		any := slices.ContainsFunc(an.NeedsAny, func(k evidence.Kind) bool { return visible[k] })
+		if len(an.NeedsAny) > 0 && !any {
+			missing = append(missing, string(an.NeedsAny[0]))
+		}
 		if !found || len(missing) < len(best) {
 			best, found = missing, true
 		}

@@ -69,8 +69,13 @@ func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use: "culprit", Short: "What made the load run slow?", Long: helpText,
 		SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
-		PersistentPreRun: func(*cobra.Command, []string) { a.began = true },
-		RunE:             func(c *cobra.Command, _ []string) error { return c.Help() },
+		PersistentPreRun: func(c *cobra.Command, _ []string) {
+			a.began = true
+			if c.Name() != "serve" && c.Name() != "mcp" { // these go on for days beside others
+				widenHeap()
+			}
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)

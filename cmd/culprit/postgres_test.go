@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,6 +16,7 @@ import (
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
 	"github.com/culprit-rca/culprit/report"
+	"github.com/culprit-rca/culprit/testdata/needs"
 )
 
 // postgresBin is where Debian keeps the server's programs.
@@ -116,10 +115,10 @@ func psql(t *testing.T, dsn string, statements ...string) {
 func startPostgres(t *testing.T) (port int) {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(postgresBin, "initdb")); err != nil {
-		missing(t, "no PostgreSQL in "+postgresBin+": apt-get install postgresql-15")
+		needs.Missing(t, "no PostgreSQL in "+postgresBin+": apt-get install postgresql-15")
 	}
 	base := t.TempDir()
-	data, attr := filepath.Join(base, "data"), postgresOwner(t, base)
+	data, attr := filepath.Join(base, "data"), needs.PostgresOwner(t, base)
 	program := func(name string, args ...string) *exec.Cmd {
 		cmd := exec.Command(filepath.Join(postgresBin, name), args...)
 		cmd.Dir, cmd.SysProcAttr = "/", attr
@@ -132,7 +131,7 @@ func startPostgres(t *testing.T) (port int) {
 	if out, err := program("initdb", "-D", data, "-U", "postgres", "-A", "scram-sha-256", "--pwfile", secret, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync").CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
-	port = freePort(t)
+	port = needs.FreePort(t)
 	server := program("postgres", "-D", data, "-p", strconv.Itoa(port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
 		"-c", "fsync=off", "-c", "shared_buffers=32MB", "-c", "shared_preload_libraries=pg_stat_statements")
 	var log buffer
@@ -143,30 +142,6 @@ func startPostgres(t *testing.T) (port int) {
 	t.Cleanup(func() { endPostgres(server) })
 	awaitPostgres(t, port, data, &log)
 	return port
-}
-
-// postgresOwner finds whom to run as: PostgreSQL refuses root. The folders
-// above the data have to let that user through.
-func postgresOwner(t *testing.T, base string) *syscall.SysProcAttr {
-	t.Helper()
-	if os.Getuid() != 0 {
-		return nil
-	}
-	u, err := user.Lookup("postgres")
-	if err != nil {
-		missing(t, "no user postgres to run the server as: "+err.Error())
-	}
-	uid, _ := strconv.Atoi(u.Uid)
-	gid, _ := strconv.Atoi(u.Gid)
-	if err := os.Chown(base, uid, gid); err != nil {
-		t.Fatal(err)
-	}
-	for d := base; d != filepath.Clean(os.TempDir()) && d != "/"; d = filepath.Dir(d) {
-		if err := os.Chmod(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
 }
 
 // awaitPostgres waits until what answers is the server of the test.
@@ -200,23 +175,4 @@ func endPostgres(server *exec.Cmd) {
 	kill := time.AfterFunc(10*time.Second, func() { _ = server.Process.Kill() })
 	defer kill.Stop()
 	_ = server.Wait()
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
-// missing skips, except where everything must be there.
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
 }

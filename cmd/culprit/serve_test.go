@@ -24,6 +24,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/culprit-rca/culprit/report/archive"
+	"github.com/culprit-rca/culprit/testdata/needs"
 )
 
 // nowhere is a target whose source refuses at once.
@@ -83,7 +84,7 @@ type served struct {
 
 func serving(t *testing.T, scheme string, client *http.Client, args ...string) *served {
 	t.Helper()
-	port := freePort(t)
+	port := needs.FreePort(t)
 	signals := make(chan os.Signal, 1)
 	s := &served{url: fmt.Sprintf("%s://127.0.0.1:%d", scheme, port), client: client}
 	var o outcome

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/culprit-rca/culprit/testdata/needs"
 )
 
 // actor is a real program that can go away and come back.
@@ -92,9 +94,9 @@ func realPrometheus(t *testing.T) (*actor, string) {
 	t.Helper()
 	binary, err := exec.LookPath("prometheus")
 	if err != nil {
-		missing(t, "prometheus is not installed: apt-get install prometheus")
+		needs.Missing(t, "prometheus is not installed: apt-get install prometheus")
 	}
-	dir, addr := t.TempDir(), fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	dir, addr := t.TempDir(), fmt.Sprintf("127.0.0.1:%d", needs.FreePort(t))
 	file := filepath.Join(dir, "prometheus.yml")
 	text := fmt.Sprintf("global: {scrape_interval: 1s}\nscrape_configs: [{job_name: itself, static_configs: [{targets: ['%s']}]}]\n", addr)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -111,11 +113,11 @@ func realJaeger(t *testing.T) (*actor, string) {
 	cache, _ := os.UserCacheDir()
 	binary := filepath.Join(cache, "culprit-lab", "jaeger-1.76.0")
 	if _, err := os.Stat(binary); err != nil {
-		missing(t, "no Jaeger at "+binary+": `go run . doctor` in testdata/lab tells how to build it")
+		needs.Missing(t, "no Jaeger at "+binary+": `go run . doctor` in testdata/lab tells how to build it")
 	}
 	p := make([]string, 5)
 	for i := range p {
-		p[i] = fmt.Sprintf("127.0.0.1:%d", freePort(t))
+		p[i] = fmt.Sprintf("127.0.0.1:%d", needs.FreePort(t))
 	}
 	file := write(t, "jaeger.yaml", fmt.Sprintf(`
 service:
@@ -137,10 +139,10 @@ exporters: {jaeger_storage_exporter: {trace_storage: memory}}
 func realPostgres(t *testing.T) (*actor, string) {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(postgresBin, "initdb")); err != nil {
-		missing(t, "no PostgreSQL in "+postgresBin+": apt-get install postgresql-15")
+		needs.Missing(t, "no PostgreSQL in "+postgresBin+": apt-get install postgresql-15")
 	}
 	base := t.TempDir()
-	data, attr, port := filepath.Join(base, "data"), postgresOwner(t, base), freePort(t)
+	data, attr, port := filepath.Join(base, "data"), needs.PostgresOwner(t, base), needs.FreePort(t)
 	program := func(name string, args ...string) *exec.Cmd {
 		cmd := exec.Command(filepath.Join(postgresBin, name), args...)
 		cmd.Dir, cmd.SysProcAttr = "/", attr
@@ -196,7 +198,7 @@ func serveProcess(t *testing.T, config string, flags ...string) *replica {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	addr := fmt.Sprintf("127.0.0.1:%d", needs.FreePort(t))
 	r := &replica{url: "http://" + addr}
 	r.actor = play(t, &actor{name: "culprit", ready: answersAt(r.url + "/-/healthy"), command: func() *exec.Cmd {
 		return exec.Command(binary, append([]string{"serve", "--config", config, "--listen", addr}, flags...)...)

@@ -113,10 +113,16 @@ func (s *sourceFlags) collectors(progress collectors.Reporter, listen bool) ([]c
 		out = append(out, c)
 	}
 	c := s.settings
+	base := s.tracesConfig(progress)
 	if p := c.Prometheus; p.URL != "" {
-		add(prometheus.New(prometheus.Config{URL: p.URL, HTTP: p.HTTP, Headers: p.Headers, SignalsDir: p.SignalsDir, MaxQueries: p.MaxQueries, Progress: progress}))
+		metrics, err := prometheus.New(prometheus.Config{URL: p.URL, HTTP: p.HTTP, Headers: p.Headers, SignalsDir: p.SignalsDir, MaxQueries: p.MaxQueries, Progress: progress,
+			Exemplars: c.Traces.URL != ""})
+		add(metrics, err)
+		if err == nil {
+			base.Exemplars = metrics.Exemplars
+		}
 	}
-	s.addTraces(add, progress, listen)
+	s.addTraces(add, base, listen)
 	s.addDatabases(add, progress)
 	if c.Load != "" {
 		add(loadtest.NewFile(c.Load), nil)
@@ -150,8 +156,8 @@ func (s *sourceFlags) tracesConfig(progress collectors.Reporter) traces.Config {
 	return traces.Config{URL: t.URL, HTTP: t.HTTP, Headers: t.Headers, Services: t.Services, MaxTraces: t.MaxTraces, MaxSpans: t.MaxSpans, Progress: progress}
 }
 
-func (s *sourceFlags) addTraces(add func(collectors.Collector, error), progress collectors.Reporter, listen bool) {
-	t, base := s.settings.Traces, s.tracesConfig(progress)
+func (s *sourceFlags) addTraces(add func(collectors.Collector, error), base traces.Config, listen bool) {
+	t := s.settings.Traces
 	if t.URL != "" {
 		add(traces.New(base))
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -28,6 +29,7 @@ import (
 // are spans a second of CPU time, all threads and the collection of garbage
 // counted.
 func BenchmarkFileToFindings(b *testing.B) {
+	widenHeap() // as the verbs that read files do
 	shop := newShop(10_000)
 	dir := b.TempDir()
 	proto, jaeger := filepath.Join(dir, "traces.pb"), filepath.Join(dir, "jaeger.json")
@@ -38,7 +40,10 @@ func BenchmarkFileToFindings(b *testing.B) {
 		b.Run("culprit", analyzeFile(proto, shop.spans))
 		b.Run("pdata-decoding-alone", decodeWithPdata(messages, shop.spans))
 	})
-	b.Run("jaeger-json", func(b *testing.B) { b.Run("culprit", analyzeFile(jaeger, shop.spans)) })
+	b.Run("jaeger-json", func(b *testing.B) {
+		b.Run("culprit", analyzeFile(jaeger, shop.spans))
+		b.Run("encoding-json-decoding-alone", decodeWithEncodingJSON(jaeger, shop.spans))
+	})
 	bundle := readSpans(b, proto)
 	if len(bundle.Spans) != shop.spans {
 		b.Fatalf("%d of %d spans were read", len(bundle.Spans), shop.spans)
@@ -65,6 +70,50 @@ func decodeWithPdata(messages [][]byte, spans int) func(*testing.B) {
 				if _, err := new(ptrace.ProtoUnmarshaler).UnmarshalTraces(m); err != nil {
 					b.Fatal(err)
 				}
+			}
+		})
+	}
+}
+
+// jaegerDocument is what Jaeger's HTTP API answers, as far as culprit reads it.
+type jaegerDocument struct {
+	Data []struct {
+		Spans []struct {
+			TraceID, SpanID, OperationName, ProcessID string
+			StartTime, Duration                       int64
+			References                                []struct{ RefType, TraceID, SpanID string }
+			Tags                                      []jaegerTag
+			Logs                                      []struct{ Fields []jaegerTag }
+		}
+		Processes map[string]struct {
+			ServiceName string
+			Tags        []jaegerTag
+		}
+	}
+}
+
+type jaegerTag struct {
+	Key   string
+	Value any
+}
+
+func decodeWithEncodingJSON(path string, spans int) func(*testing.B) {
+	return func(b *testing.B) {
+		perCPU(b, spans, func() {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var document jaegerDocument
+			if err := json.Unmarshal(text, &document); err != nil {
+				b.Fatal(err)
+			}
+			read := 0
+			for _, t := range document.Data {
+				read += len(t.Spans)
+			}
+			if read != spans {
+				b.Fatalf("%d of %d spans were read", read, spans)
 			}
 		})
 	}

@@ -93,7 +93,7 @@ func (f *traceFlags) read(ctx context.Context) (*evidence.Bundle, error) {
 	}
 	var cs []collectors.Collector
 	var errs []error
-	f.sources.addTraces(func(c collectors.Collector, err error) { cs, errs = append(cs, c), append(errs, err) }, nil, false)
+	f.sources.addTraces(func(c collectors.Collector, err error) { cs, errs = append(cs, c), append(errs, err) }, f.sources.tracesConfig(nil), false)
 	if err := errors.Join(errs...); err != nil {
 		return nil, usage(err)
 	}

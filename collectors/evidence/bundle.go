@@ -147,8 +147,12 @@ func (b *Bundle) Has(k Kind) bool {
 	if slices.ContainsFunc(b.Postgres, func(p Postgres) bool { return p.has(k) }) {
 		return true
 	}
-	return slices.ContainsFunc(b.Series, func(s Series) bool { return s.Kind == k }) ||
-		slices.ContainsFunc(b.Histograms, func(h Histogram) bool { return h.Kind == k })
+	for i := range b.Series { // not by value: there may be 100,000
+		if b.Series[i].Kind == k {
+			return true
+		}
+	}
+	return slices.ContainsFunc(b.Histograms, func(h Histogram) bool { return h.Kind == k })
 }
 
 func (p *Postgres) has(k Kind) bool {

@@ -3,10 +3,8 @@ package evidence
 import (
 	"bytes"
 	"cmp"
-	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"slices"
 )
 
 // TraceID is a W3C trace id; a shorter one is padded with zeros on the left.
@@ -97,13 +95,25 @@ func (s *Span) Attr(key string) string { return s.Attrs.Get(key) }
 
 // CompareSpans is the order of spans in a bundle: trace, start, end
 // (longest first, so that a parent precedes a child that starts with it), id.
-func CompareSpans(a, b Span) int {
-	return cmp.Or(
-		bytes.Compare(a.Trace[:], b.Trace[:]),
-		cmp.Compare(a.Start, b.Start),
-		cmp.Compare(b.End, a.End),
-		bytes.Compare(a.ID[:], b.ID[:]),
-	)
+func CompareSpans(a, b Span) int { return compareSpans(&a, &b) }
+
+func compareSpans(a, b *Span) int {
+	if c := bytes.Compare(a.Trace[:], b.Trace[:]); c != 0 {
+		return c
+	}
+	return compareInTrace(a, b)
+}
+
+func compareInTrace(a, b *Span) int {
+	return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(b.End, a.End), bytes.Compare(a.ID[:], b.ID[:]))
+}
+
+// Exemplar is one request that a histogram of latency names by its trace.
+type Exemplar struct {
+	Trace  TraceID
+	Entity Entity  // service and operation that took so long
+	Value  float64 // s
+	At     int64   // Unix ms
 }
 
 // TraceWeight says how many requests a sampled trace speaks for, and which
@@ -112,43 +122,4 @@ type TraceWeight struct {
 	Trace   TraceID `json:"-"`
 	Weight  float64 `json:"weight"`
 	Stratum string  `json:"stratum"`
-}
-
-// spanPlace is where a span lies, with what mostly decides its order.
-type spanPlace struct {
-	high, low uint64 // of the trace id
-	start     int64
-	at        int
-}
-
-// sortSpans brings spans into the order of CompareSpans; equal ones keep
-// theirs. Spans are large: their places are sorted, and each is moved once.
-func sortSpans(spans []Span) {
-	if slices.IsSortedFunc(spans, CompareSpans) {
-		return
-	}
-	places := make([]spanPlace, len(spans))
-	for i := range spans {
-		s := &spans[i]
-		places[i] = spanPlace{binary.BigEndian.Uint64(s.Trace[:8]), binary.BigEndian.Uint64(s.Trace[8:]), s.Start, i}
-	}
-	slices.SortFunc(places, func(a, b spanPlace) int {
-		if c := cmp.Or(cmp.Compare(a.high, b.high), cmp.Compare(a.low, b.low), cmp.Compare(a.start, b.start)); c != 0 {
-			return c
-		}
-		return cmp.Or(CompareSpans(spans[a.at], spans[b.at]), cmp.Compare(a.at, b.at))
-	})
-	for i := range places {
-		moved := spans[i]
-		to := i
-		for from := places[to].at; from != to; from = places[to].at {
-			places[to].at = to // done
-			if from == i {
-				spans[to] = moved
-				break
-			}
-			spans[to] = spans[from]
-			to = from
-		}
-	}
 }

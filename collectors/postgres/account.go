@@ -238,11 +238,16 @@ func (a *account) addTexts(ctx context.Context, s *session, c *capabilities) {
 		return
 	}
 	texts, err := readTexts(ctx, s, c, queryIDs(keep))
-	if err != nil {
+	switch {
+	case code(err) == notText:
+		a.failed = true
+		a.gap(lostTexts(len(keep), len(keep)))
+	case err != nil:
 		a.addFailures(&snapshot{}, &snapshot{caps: c, failures: []failure{{[]evidence.Kind{evidence.PGStatements}, "read the statements' texts", s.plain(err)}}})
 	}
 	all := a.pg.Statements
 	a.pg.Statements = make([]evidence.Statement, 0, len(keep))
+	missing := 0
 	for _, key := range keep {
 		text := texts[key]
 		if strings.Contains(text, "/* culprit */") {
@@ -253,11 +258,19 @@ func (a *account) addTexts(ctx context.Context, s *session, c *capabilities) {
 		st.Tables = evidence.SQLTables(text)
 		if st.Key == "" && err == nil {
 			st.Flags = append(st.Flags, "text missing on the server")
+			missing++
 		}
 		a.raw[st.QueryID] = text
 		a.pg.Statements = append(a.pg.Statements, st)
 	}
+	if missing > 0 {
+		a.gap(lostTexts(missing, len(a.pg.Statements)))
+	}
 }
+
+// notText is the SQLSTATE of bytes that are no text: those of a file of texts
+// that was lost and goes on where it was.
+const notText = "22021"
 
 // weightiest are the statements with most time and with most calls, in order.
 func (a *account) weightiest() []statementKey {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/culprit-rca/culprit/collectors"
+	"github.com/jackc/pgx/v5"
+
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
@@ -135,7 +137,10 @@ func TestRefusedLogin(t *testing.T) {
 	hba := "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
 	s.write("pg_hba.conf", hba)
 	s.exec(conn, "select pg_reload_conf()")
-	time.Sleep(200 * time.Millisecond)
+	s.await("the new rules", func() bool {
+		_, err := pgx.Connect(t.Context(), s.dsn("locked", "postgres"))
+		return err != nil
+	})
 	var told []string
 	for _, test := range []struct{ user, database, want string }{
 		{"locked", "postgres", "28P01"}, {"postgres", "nodatabase", "3D000"}, {"nobody", "postgres", "28P01"},

@@ -25,8 +25,9 @@ func testRestartWhileSampling(t *testing.T, r release) {
 		s.stop()
 		time.Sleep(600 * time.Millisecond)
 		s.start()
+		s.awaitRow(weAreConnected)
 		s.lookUp(40)
-		time.Sleep(2500 * time.Millisecond)
+		time.Sleep(time.Second)
 	})
 	wantGap(t, b, "restarted at")
 	wantNote(t, b, "lost the server")
@@ -60,7 +61,8 @@ func testCrashWhileSampling(t *testing.T, r release) {
 	if st := statement(t, b.Postgres[0], "buyer = ?"); st.Calls != 70 {
 		t.Errorf("statement %+v", st)
 	}
-	if d := b.Postgres[0].Database; d.Commits > 60 || d.Commits < 30 {
+	// what the sampler did since cannot be told from what it did before
+	if d := b.Postgres[0].Database; d.Commits > 50+float64(b.Postgres[0].Ticks) || d.Commits < 30 {
 		t.Errorf("database %+v", d)
 	}
 }
@@ -125,14 +127,15 @@ func testTooManyClients(t *testing.T, r release) {
 	s.shop()
 	boss := s.connect("postgres", "postgres")
 	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() {
-		time.Sleep(300 * time.Millisecond)
+		s.awaitRow(weAreConnected)
 		s.exec(boss, "alter role reader connection limit 0", "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'culprit'")
-		time.Sleep(1500 * time.Millisecond)
+		s.await("a refusal", func() bool { return strings.Contains(s.log(), `too many connections for role "reader"`) })
 		s.exec(boss, "alter role reader connection limit -1")
+		s.awaitRow(weAreConnected)
 		time.Sleep(2 * time.Second)
 	})
 	p := b.Postgres[0]
-	if p.Refused == 0 || p.Ticks < 10 || len(b.Series) != 2 {
+	if p.Refused == 0 || p.Ticks == 0 || len(b.Series) != 2 {
 		t.Errorf("refused %d, ticks %d, series %d, notes %q", p.Refused, p.Ticks, len(b.Series), b.Sources[0].Notes)
 	}
 	wantNote(t, b, "too many connections")
@@ -206,9 +209,11 @@ func testLockQueue(t *testing.T, r release) {
 	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() {
 		s.exec(holder, "begin", "select n from counter where id = 4242")
 		var wg sync.WaitGroup
+		waiting := 0
 		later := func(conn *pgx.Conn, sql string) {
 			wg.Go(func() { _, _ = conn.Exec(ctx, sql) })
-			time.Sleep(300 * time.Millisecond)
+			waiting++
+			s.awaitRow(someWait, waiting)
 		}
 		later(ddl, "alter table counter add column extra int")
 		later(reader, "select n from counter where id = 7")

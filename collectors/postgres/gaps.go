@@ -134,6 +134,13 @@ func capabilityGaps(s *snapshot) (gaps []evidence.Gap) {
 			Remedy: "ALTER SYSTEM SET track_counts = on; SELECT pg_reload_conf();",
 		})
 	}
+	if !c.IOTiming {
+		gaps = append(gaps, evidence.Gap{
+			Kinds:  []evidence.Kind{evidence.PGStatements},
+			Reason: "track_io_timing is off: how long reads and writes take is not known, how many there are is",
+			Remedy: "ALTER SYSTEM SET track_io_timing = on; SELECT pg_reload_conf();",
+		})
+	}
 	for i := range gaps {
 		gaps[i].Source = source
 	}
@@ -152,6 +159,16 @@ func grant(role string, c *capabilities) string {
 	return fmt.Sprintf("GRANT %s TO %s;", role, identifier(c.Role))
 }
 
+// lostTexts are those that the server keeps in a file of their own, which can
+// be lost or unreadable without it.
+func lostTexts(missing, all int) evidence.Gap {
+	return evidence.Gap{
+		Kinds:  []evidence.Kind{evidence.PGStatements, evidence.PGIndexAdvice},
+		Reason: fmt.Sprintf("%d of %d statements have no text on the server: they cannot be joined to traces or advised on", missing, all),
+		Remedy: "have a superuser begin anew, and repeat the run: SELECT pg_stat_statements_reset();",
+	}
+}
+
 // identifier quotes a name for SQL only where it must be.
 func identifier(name string) string {
 	if plainIdentifier.MatchString(name) && !reserved[name] {
@@ -164,10 +181,7 @@ func identifier(name string) string {
 func capabilityNotes(s *snapshot) (notes []string) {
 	c := s.caps
 	if c.Standby {
-		notes = append(notes, "the server is a standby: it has its own statistics, and nothing of the primary's")
-	}
-	if !c.IOTiming {
-		notes = append(notes, "track_io_timing is off, so time spent on reads is not known; ALTER SYSTEM SET track_io_timing = on; SELECT pg_reload_conf();")
+		notes = append(notes, "the server is a standby: it has its own statistics, and nothing of the primary's; where the load writes, name the primary in the DSN, which answers SELECT pg_is_in_recovery() with false")
 	}
 	if c.Statements != "" && len(s.statements) >= maxStatements {
 		notes = append(notes, fmt.Sprintf("only the %d statements with most time were read", maxStatements))

@@ -12,7 +12,7 @@ import (
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
-func newCollector(t *testing.T, c Config) *Collector {
+func newCollector(t testing.TB, c Config) *Collector {
 	t.Helper()
 	if c.Timeout == 0 {
 		c.Timeout = 3 * time.Second

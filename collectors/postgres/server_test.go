@@ -4,23 +4,22 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/culprit-rca/culprit/testdata/needs"
 )
 
 // server is a real PostgreSQL of a test's own, on a free loopback port.
 type server struct {
-	t *testing.T
+	t testing.TB
 	release
 	data string
 	port int
@@ -42,35 +41,10 @@ func (s *server) copyFrom(data string) {
 	}
 }
 
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
-}
-
-// owner finds whom to run as: PostgreSQL refuses root. Parents of the data
-// directory have to let that user through.
+// owner is whom the server runs as: PostgreSQL refuses root.
 func (s *server) owner() {
-	if os.Getuid() != 0 {
-		return
-	}
-	u, err := user.Lookup("postgres")
-	if err != nil {
-		missing(s.t, "no user postgres to run the server as: "+err.Error())
-	}
-	uid, _ := strconv.Atoi(u.Uid)
-	gid, _ := strconv.Atoi(u.Gid)
-	s.cred = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	dir := filepath.Dir(s.data)
-	if err := os.Chown(dir, uid, gid); err != nil {
-		s.t.Fatal(err)
-	}
-	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
-		if err := os.Chmod(d, 0o755); err != nil {
-			s.t.Fatal(err)
-		}
+	if attr := needs.PostgresOwner(s.t, filepath.Dir(s.data)); attr != nil {
+		s.cred = attr.Credential
 	}
 }
 
@@ -86,16 +60,6 @@ func (s *server) run(name string, args ...string) {
 	if out, err := s.command(name, args...).CombinedOutput(); err != nil {
 		s.t.Fatalf("%s: %v\n%s", name, err, out)
 	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func (s *server) configure(lines []string) {
@@ -189,6 +153,35 @@ func (s *server) exec(conn *pgx.Conn, statements ...string) {
 	}
 }
 
+// await what a test needs, on a machine of any speed.
+func (s *server) await(what string, holds func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(time.Minute); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatalf("waited a minute for %s", what)
+		}
+	}
+}
+
+// awaitRow waits until a query, of a session of its own, is true.
+func (s *server) awaitRow(sql string, args ...any) {
+	s.t.Helper()
+	conn := s.connect("postgres", "postgres")
+	defer conn.Close(context.Background())
+	s.await(sql, func() (is bool) {
+		if err := conn.QueryRow(context.Background(), sql, args...).Scan(&is); err != nil {
+			s.t.Fatalf("%s: %v", sql, err)
+		}
+		return is
+	})
+}
+
+const (
+	weAreConnected = "select count(*) > 0 from pg_stat_activity where application_name = 'culprit'"
+	someWait       = "select count(*) = $1 from pg_locks where not granted"
+	isSet          = "select setting = $2 from pg_settings where name = $1"
+)
+
 // log is what the server has written so far.
 func (s *server) log() string {
 	out, err := os.ReadFile(s.logPath())
@@ -259,7 +252,7 @@ func (s *server) crash() {
 func (s *server) standby() *server {
 	s.t.Helper()
 	o := *s
-	o.data, o.port, o.cmd = filepath.Join(s.t.TempDir(), "standby"), freePort(s.t), nil
+	o.data, o.port, o.cmd = filepath.Join(s.t.TempDir(), "standby"), needs.FreePort(s.t), nil
 	o.owner()
 	s.stop()
 	o.copyFrom(s.data)

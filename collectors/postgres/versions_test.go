@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/culprit-rca/culprit/testdata/needs"
 )
 
 func Test18(t *testing.T) {
@@ -58,9 +60,9 @@ func startBouncer(t *testing.T, s *server, lines ...string) (port int) {
 	t.Helper()
 	bin, err := exec.LookPath("/usr/sbin/pgbouncer")
 	if err != nil {
-		missing(t, "no pgbouncer: apt-get install pgbouncer")
+		needs.Missing(t, "no pgbouncer: apt-get install pgbouncer")
 	}
-	port = freePort(t)
+	port = needs.FreePort(t)
 	dir := filepath.Dir(s.data)
 	ini := append([]string{
 		"[databases]", fmt.Sprintf("shop = host=127.0.0.1 port=%d", s.port), "[pgbouncer]", "listen_addr = 127.0.0.1", fmt.Sprintf("listen_port = %d", port),

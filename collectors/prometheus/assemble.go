@@ -12,6 +12,7 @@ import (
 // not be seen.
 func (r *run) bundle(w evidence.Window) *evidence.Bundle {
 	r.dropExporters()
+	r.disownQueues()
 	r.nameInstances()
 	r.nameContainers()
 	r.dropLastResorts()
@@ -23,6 +24,7 @@ func (r *run) bundle(w evidence.Window) *evidence.Bundle {
 		b.Histograms = append(b.Histograms, res.histograms...)
 	}
 	r.unseen(b)
+	r.holes(b)
 	b.Gaps = r.gaps.list
 	status := evidence.StatusOK
 	if len(b.Gaps) > 0 {

@@ -18,7 +18,7 @@ import (
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
-func builtinCatalogue(t *testing.T) *catalogue {
+func builtinCatalogue(t testing.TB) *catalogue {
 	t.Helper()
 	c, err := loadCatalogue("")
 	if err != nil {

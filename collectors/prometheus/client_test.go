@@ -20,7 +20,7 @@ import (
 var anHour = evidence.Window{Start: time.Unix(1795208400, 0), End: time.Unix(1795212000, 0)}
 
 // collectFrom collects from a server at a URL with a short patience.
-func collectFrom(t *testing.T, cfg Config) (*evidence.Bundle, error) {
+func collectFrom(t testing.TB, cfg Config) (*evidence.Bundle, error) {
 	t.Helper()
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 2 * time.Second

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
@@ -121,4 +122,46 @@ func (r *run) unseenOf(cl *class, has func(evidence.Kind) bool) {
 			r.gaps.add(evidence.Gap{Source: name, Kinds: u.Kinds, Reason: u.Reason, Remedy: u.Remedy})
 		}
 	}
+}
+
+const (
+	// mostHoles is how many targets are named that did not answer scrapes.
+	mostHoles = 5
+	// leastHole is the share of the window that a target must be silent for.
+	leastHole = 0.05
+)
+
+// holes adds a gap for each target that did not answer some of its scrapes:
+// what it counted then is missing, and often just when it was overloaded.
+func (r *run) holes(b *evidence.Bundle) {
+	n := 0
+	for i := range b.Series {
+		s := &b.Series[i]
+		silent := silence(s)
+		if s.Kind != evidence.Up || len(silent) == 0 || float64(len(silent)) < leastHole*float64(len(s.Times)) {
+			continue
+		}
+		if n++; n > mostHoles {
+			continue
+		}
+		target := strings.TrimSpace(s.Entity.Service + " " + s.Entity.Instance)
+		r.gaps.add(evidence.Gap{Source: name, Kinds: []evidence.Kind{evidence.Up},
+			Reason: fmt.Sprintf("%s did not answer %d %% of its scrapes, the first at %s: what it measured then is missing",
+				target, 100*len(silent)/len(s.Times), time.UnixMilli(silent[0]).UTC().Format(time.TimeOnly)),
+			Remedy: "see its last error on the server's page of targets; where it was too busy to answer in time, serve /metrics apart from the load, or raise scrape_timeout"})
+	}
+	if n > mostHoles {
+		r.notes.add(fmt.Sprintf("%d further targets did not answer some of their scrapes", n-mostHoles))
+	}
+}
+
+// silence are the times at which a target could not be scraped.
+func silence(up *evidence.Series) []int64 {
+	var out []int64
+	for i, v := range up.Values {
+		if v == 0 {
+			out = append(out, up.Times[i])
+		}
+	}
+	return out
 }

@@ -48,3 +48,32 @@ func TestAnswersInPart(t *testing.T) {
 		})
 	}
 }
+
+// A target that was silent for a while is a gap with the share and the time;
+// one missed scrape of many is not.
+func TestHoles(t *testing.T) {
+	up := func(service string, silentFrom, n int) evidence.Series {
+		s := evidence.Series{Kind: evidence.Up, Entity: evidence.Entity{Service: service, Instance: "a:1"}}
+		for i := range 40 {
+			v := 1.0
+			if i >= silentFrom && i < silentFrom+n {
+				v = 0
+			}
+			s.Times, s.Values = append(s.Times, int64(i)*2000), append(s.Values, v)
+		}
+		return s
+	}
+	r := &run{}
+	r.holes(&evidence.Bundle{Series: []evidence.Series{up("well", 0, 0), up("once", 5, 1), up("web", 10, 30)}})
+	if len(r.gaps.list) != 1 || r.gaps.list[0].Reason != "web a:1 did not answer 75 % of its scrapes, the first at 00:00:20: what it measured then is missing" {
+		t.Errorf("%+v", r.gaps.list)
+	}
+	r = &run{}
+	b := &evidence.Bundle{}
+	for i := range 9 {
+		b.Series = append(b.Series, up(fmt.Sprint("s", i), 0, 40))
+	}
+	if r.holes(b); len(r.gaps.list) != mostHoles || len(r.notes.sorted()) != 1 {
+		t.Errorf("%d gaps, notes %v", len(r.gaps.list), r.notes.sorted())
+	}
+}

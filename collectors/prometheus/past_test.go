@@ -9,11 +9,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/culprit-rca/culprit/testdata/needs"
 )
 
 // past is an hour of samples, every 15 s, and ten minutes before it, for a
 // server to have scraped.
-type past struct{ families map[string][]string }
+type past struct {
+	families map[string][]string
+	finer    int // samples for each of these 15 s, along a line; 0 is one
+}
 
 const every = 15 * time.Second
 
@@ -25,9 +30,12 @@ func (p *past) add(series string, value func(i int) (float64, bool)) {
 		p.families = map[string][]string{}
 	}
 	var b strings.Builder
+	parts := max(1, p.finer)
 	for i := -40; i <= int(anHour.Duration()/every); i++ {
-		if v, ok := value(i); ok {
-			fmt.Fprintf(&b, "%s %g %d\n", series, v, anHour.Start.Unix()+int64(i)*15)
+		v, ok := value(i)
+		next, _ := value(i + 1)
+		for part := 0; ok && part < parts; part++ {
+			fmt.Fprintf(&b, "%s %g %d\n", series, v+(next-v)*float64(part)/float64(parts), anHour.Start.Unix()+int64(i*15+part*15/parts))
 		}
 	}
 	p.families[name] = append(p.families[name], b.String())
@@ -66,7 +74,7 @@ func (p *past) classic() string {
 // backend is a real server that can be given a past.
 type backend struct {
 	name  string
-	serve func(*testing.T, *past) string // gives its URL
+	serve func(testing.TB, *past) string // gives its URL
 }
 
 func backends() []backend {
@@ -89,9 +97,9 @@ func eachBackend(t *testing.T, test func(*testing.T, backend)) {
 }
 
 // serve makes blocks of the samples and starts a server over them.
-func (r release) serve(t *testing.T, p *past) string {
+func (r release) serve(t testing.TB, p *past) string {
 	t.Helper()
-	promtool := program(t, "promtool")
+	promtool := needs.Program(t, "apt-get install prometheus", "promtool")
 	data, file := t.TempDir(), filepath.Join(t.TempDir(), "past.txt")
 	if err := os.WriteFile(file, []byte(p.text()), 0o600); err != nil {
 		t.Fatal(err)
@@ -104,9 +112,9 @@ func (r release) serve(t *testing.T, p *past) string {
 
 // serveVictoria imports the samples into VictoriaMetrics, whose rates are not
 // extrapolated and whose ranges include the sample before them.
-func serveVictoria(t *testing.T, p *past) string {
+func serveVictoria(t testing.TB, p *past) string {
 	t.Helper()
-	addr := freePort(t)
+	addr := needs.FreeAddress(t)
 	launch(t, cached(t, "victoria-metrics-1.122.0"), "-storageDataPath="+t.TempDir(), "-httpListenAddr="+addr, "-retentionPeriod=100y",
 		"-loggerLevel=FATAL", "-search.disableCache", "-memory.allowedBytes=64MB")
 	url := "http://" + addr

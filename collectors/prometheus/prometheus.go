@@ -29,6 +29,7 @@ type Config struct {
 	MaxQueries  int                     // requests of one collection; default 300
 	Concurrency int                     // requests at a time; default 4
 	Timeout     time.Duration           // of one request; default 30 s
+	Exemplars   bool                    // look for the traces that histograms name, too
 	Progress    collectors.Reporter     // may be nil
 }
 
@@ -38,6 +39,8 @@ type Collector struct {
 	catalogue *catalogue
 	progress  collectors.Reporter
 	now       func() time.Time
+	exemplars bool
+	found     found
 }
 
 var (
@@ -72,7 +75,8 @@ func New(cfg Config) (*Collector, error) {
 	if cfg.Progress == nil {
 		cfg.Progress = func(collectors.Event) {}
 	}
-	return &Collector{client: c, catalogue: signals, progress: cfg.Progress, now: time.Now}, nil
+	return &Collector{client: c, catalogue: signals, progress: cfg.Progress, now: time.Now, exemplars: cfg.Exemplars,
+		found: found{ready: make(chan struct{})}}, nil
 }
 
 // Name of the source.
@@ -87,11 +91,15 @@ func (c *Collector) Collect(ctx context.Context, w evidence.Window) (*evidence.B
 	started := c.now()
 	ctx, cancel := context.WithTimeoutCause(ctx, maxCollection, errTooSlow)
 	defer cancel()
+	defer c.found.settle(nil) // whoever waits for them need not wait longer
 	r := c.newRun(w)
 	if err := r.discover(ctx); err != nil {
 		return nil, err
 	}
 	r.read(ctx)
+	if c.exemplars {
+		c.found.settle(r.slowExemplars(ctx))
+	}
 	b := r.bundle(w)
 	b.Sources[0].Seconds = c.now().Sub(started).Seconds()
 	b.Sort()

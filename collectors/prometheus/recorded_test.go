@@ -17,7 +17,7 @@ import (
 var sampleLine = regexp.MustCompile(`^([^{\s]+)(?:\{(.*)\})?\s+(\S+)(?:\s+\S+)?$`)
 
 // scraped adds what the catalogue knows of a recorded text, under a target's labels.
-func (p *past) scraped(t *testing.T, file, target string) {
+func (p *past) scraped(t testing.TB, file, target string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {

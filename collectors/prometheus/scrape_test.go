@@ -14,14 +14,20 @@ import (
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
-// The texts were recorded from node_exporter 1.5, postgres_exporter 0.11,
-// redis_exporter 1.45 and cAdvisor 0.60; here a real server scrapes them.
+// scrapedTexts by job: recorded from node_exporter 1.5, postgres_exporter 0.11,
+// redis_exporter 1.45, cAdvisor 0.60 and the lab's shop.
+var scrapedTexts = map[string]string{
+	"node": "exporter_node", "postgres": "exporter_postgres", "redis": "exporter_redis", "minicadvisor": "exporter_minicadvisor",
+	"gateway": "shop_gateway", "catalog": "shop_catalog", "orders": "shop_orders", "payments": "shop_payments",
+}
+
+// Here a real server scrapes what was recorded.
 func TestScrapedExporters(t *testing.T) { eachRelease(t, checkScraped) }
 
 func checkScraped(t *testing.T, r release) {
 	exporters := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-		text, err := os.ReadFile(filepath.Join("testdata", "exporter_"+filepath.Base(r.URL.Path)+".prom"))
+		text, err := os.ReadFile(filepath.Join("testdata", scrapedTexts[filepath.Base(r.URL.Path)]+".prom"))
 		if err != nil {
 			w.WriteHeader(http.StatusNotFound)
 			return
@@ -30,7 +36,7 @@ func checkScraped(t *testing.T, r release) {
 	}))
 	defer exporters.Close()
 	settings := "global: {scrape_interval: 500ms, scrape_timeout: 500ms}\nscrape_configs:\n"
-	for _, e := range []string{"node", "postgres", "redis", "minicadvisor"} {
+	for e := range scrapedTexts {
 		settings += fmt.Sprintf("- {job_name: %s, metrics_path: /%s, honor_timestamps: false, static_configs: [{targets: ['%s']}]}\n", e, e, exporters.Listener.Addr())
 	}
 	url := r.start(t, t.TempDir(), settings)
@@ -90,6 +96,8 @@ func checkExporters(t *testing.T, b *evidence.Bundle, target string) {
 		{evidence.DBConnectionsMax, evidence.Entity{Service: "redis", Instance: target}, 10000},
 		{evidence.Up, evidence.Entity{Service: "node", Instance: target}, 1},
 		{evidence.CacheHits, evidence.Entity{Service: "redis", Instance: target}, 0},
+		{evidence.PoolMax, evidence.Entity{Service: "orders", Instance: target, Resource: "shop"}, 24},
+		{evidence.Up, evidence.Entity{Service: "gateway", Instance: target}, 1},
 	} {
 		if got := last(tc.kind, tc.of); got != tc.want {
 			t.Errorf("%s of %s is %g, want %g", tc.kind, tc.of, got, tc.want)

@@ -2,57 +2,38 @@ package prometheus
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/culprit-rca/culprit/testdata/needs"
 )
-
-// program finds a program that an integration test needs. Without it the test
-// is skipped, but on CI, where it fails.
-func program(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err == nil {
-		return path
-	}
-	missing(t, name+" is not installed: apt-get install prometheus")
-	return ""
-}
-
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
-}
 
 // release is a version of the server that tests run against.
 type release struct {
 	version string
-	find    func(*testing.T) string
+	find    func(testing.TB) string
 }
 
 // releases are the distribution's, and one of those with other rules: ranges
 // open to the left, bounds spelled 1.0, custom buckets, names beyond ASCII.
 var releases = []release{
-	{"2.42", func(t *testing.T) string { return program(t, "prometheus") }},
+	{"2.42", func(t testing.TB) string { return needs.Program(t, "apt-get install prometheus", "prometheus") }},
 	{"3.15", cachedPrometheus},
 }
 
-func cachedPrometheus(t *testing.T) string { return cached(t, "prometheus-3-3.15.0") }
+func cachedPrometheus(t testing.TB) string { return cached(t, "prometheus-3-3.15.0") }
 
 // cached is a program that the lab's doctor builds.
-func cached(t *testing.T, name string) string {
+func cached(t testing.TB, name string) string {
 	t.Helper()
 	cache, _ := os.UserCacheDir()
 	path := filepath.Join(cache, "culprit-lab", name)
 	if _, err := os.Stat(path); err != nil {
-		missing(t, "there is no "+path+": cd testdata/lab && go run . doctor --fix")
+		needs.Missing(t, "there is no "+path+": cd testdata/lab && go run . doctor --fix")
 	}
 	return path
 }
@@ -70,14 +51,14 @@ func eachRelease(t *testing.T, test func(*testing.T, release)) {
 
 // start runs a real server over a data directory with some configuration,
 // until the test ends.
-func (r release) start(t *testing.T, data, settings string, flags ...string) string {
+func (r release) start(t testing.TB, data, settings string, flags ...string) string {
 	t.Helper()
 	bin := r.find(t)
 	file := filepath.Join(t.TempDir(), "prometheus.yml")
 	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	addr := freePort(t)
+	addr := needs.FreeAddress(t)
 	launch(t, bin, append(flags, "--config.file="+file, "--storage.tsdb.path="+data, "--web.listen-address="+addr,
 		"--storage.tsdb.retention.time=100y", "--log.level=error")...)
 	await(t, "http://"+addr+"/-/ready")
@@ -85,7 +66,7 @@ func (r release) start(t *testing.T, data, settings string, flags ...string) str
 }
 
 // launch runs a program until the test ends.
-func launch(t *testing.T, program string, args ...string) {
+func launch(t testing.TB, program string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(program, args...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
@@ -98,17 +79,7 @@ func launch(t *testing.T, program string, args ...string) {
 	})
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
-
-func await(t *testing.T, url string) {
+func await(t testing.TB, url string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()

@@ -83,6 +83,20 @@ func (r *run) dropExporters() {
 	}
 }
 
+// disownQueues takes the exporter's name off the queues that it tells of: it is
+// no service, and whose a queue is it does not know.
+func (r *run) disownQueues() {
+	for i := range r.results {
+		for k := range r.results[i].series {
+			s := &r.results[i].series[k]
+			if strings.HasPrefix(string(s.Kind), "queue.") && s.Entity.Resource != "" &&
+				r.where.exporters[evidence.Entity{Service: s.Entity.Service, Instance: s.Entity.Instance}] {
+				s.Entity.Service = ""
+			}
+		}
+	}
+}
+
 func (w *whereabouts) addTargets(p *probe) {
 	for _, l := range p.sets {
 		get := p.reader(l)

@@ -1,6 +1,7 @@
 package traces
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/culprit-rca/culprit/collectors"
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
@@ -240,7 +242,20 @@ func TestJaegerJSONAgreesWithOracle(t *testing.T) {
 		if err != nil || len(got) == 0 || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %v\n got %+v\nwant %+v", name, err, got, want)
 		}
+		if streamed := streamJSON(t, a, document); !reflect.DeepEqual(streamed, evidence.SortedSpans(want)) {
+			t.Errorf("%s, trace by trace:\n got %+v\nwant %+v", name, streamed, want)
+		}
 	}
+}
+
+// streamJSON reads a document as a file is read, a trace at a time.
+func streamJSON(t *testing.T, b *builder, document []byte) []evidence.Span {
+	t.Helper()
+	r := &fileReader{builder: b, keeper: keeper{maxSpans: 1 << 20}, progress: func(collectors.Event) {}}
+	if err := r.all(t.Context(), bytes.NewReader(document)); err != nil || len(r.troubles) > 0 {
+		t.Error(err, r.troubles)
+	}
+	return r.keeper.take(evidence.Window{})
 }
 
 // Cut anywhere, a document gives the spans that lie before the cut, and says

@@ -30,7 +30,7 @@ func (r *fileReader) documents(ctx context.Context, in *bufio.Reader) error {
 		}
 		var spans []evidence.Span
 		if err == nil {
-			spans, err = r.document(document)
+			spans, err = r.document(document, d.ends)
 		} else if !errors.Is(err, errCutShort) {
 			return err
 		}
@@ -39,10 +39,9 @@ func (r *fileReader) documents(ctx context.Context, in *bufio.Reader) error {
 	return ctx.Err()
 }
 
-// document decodes one JSON document by what it says of itself. Lines of
-// metrics and logs are passed over.
-func (r *fileReader) document(text []byte) ([]evidence.Span, error) {
-	text = bytes.TrimLeft(text, " \t\r\n")
+// document decodes one JSON document by what it says of itself; ends are those
+// of its parts. Lines of metrics and logs are passed over.
+func (r *fileReader) document(text []byte, ends []int) ([]evidence.Span, error) {
 	head := text[:min(len(text), 4096)]
 	has := func(key string) bool { return bytes.Contains(head, []byte(`"`+key+`"`)) }
 	switch {
@@ -53,7 +52,7 @@ func (r *fileReader) document(text []byte) ([]evidence.Span, error) {
 		return nil, nil
 	case has("traceID"), has("data"), has("processes"):
 		r.format = "Jaeger JSON file"
-		spans, err := r.builder.appendJaeger(r.spans[:0], text)
+		spans, err := r.builder.appendJaeger(r.spans[:0], text, ends)
 		r.spans = spans
 		return spans, err
 	case text[0] == '[' && (has("traceId") || len(text) < 8):

@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
+	"github.com/culprit-rca/culprit/testdata/needs"
 )
 
 // jaegerServer is a real Jaeger with memory storage on free loopback ports.
@@ -33,7 +34,7 @@ func startJaeger(t *testing.T) jaegerServer {
 	cache, _ := os.UserCacheDir()
 	binary := filepath.Join(cache, "culprit-lab", "jaeger-1.76.0")
 	if _, err := os.Stat(binary); err != nil {
-		missing(t, "no Jaeger at %s: `go run . doctor` in testdata/lab tells how to build it", binary)
+		needs.Missing(t, "no Jaeger at "+binary+": `go run . doctor` in testdata/lab tells how to build it")
 	}
 	p := freePorts(t, 6)
 	s := jaegerServer{http: p[0], grpc: p[1], otlp: p[2]}
@@ -79,15 +80,6 @@ exporters: {jaeger_storage_exporter: {trace_storage: memory}}
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-}
-
-// missing skips, except where everything must be there.
-func missing(t *testing.T, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
 }
 
 func freePorts(t *testing.T, n int) []string {

@@ -31,11 +31,12 @@ func slicesConcat(before string, middle []byte, after string) []byte {
 // Jaeger's HTTP v1 API answers and its files hold. What came before an error is
 // returned with it.
 func (b *builder) jaegerJSON(document []byte) ([]evidence.Span, error) {
-	return b.appendJaeger(nil, document)
+	return b.appendJaeger(nil, document, nil)
 }
 
-// appendJaeger is jaegerJSON into a list that may be used again.
-func (b *builder) appendJaeger(spans []evidence.Span, document []byte) ([]evidence.Span, error) {
+// appendJaeger is jaegerJSON into a list that may be used again. ends are where
+// lists and objects right inside the document end, as far as that is known.
+func (b *builder) appendJaeger(spans []evidence.Span, document []byte, ends []int) ([]evidence.Span, error) {
 	b.Lock()
 	defer b.Unlock()
 	r := jaegerReader{builder: b, jsonScanner: jsonScanner{text: string(document)}, spans: spans}
@@ -43,6 +44,7 @@ func (b *builder) appendJaeger(spans []evidence.Span, document []byte) ([]eviden
 	case r.next() == '[':
 		r.array(r.trace)
 	case first == "traceID" || first == "spans" || first == "processes":
+		r.ends = ends // a trace within something else has others
 		r.trace()
 	default:
 		r.envelope()
@@ -118,7 +120,7 @@ func (r *jaegerReader) trace() {
 			r.object(func(id string) { r.processes[id] = r.process() })
 		case "spans":
 			spans = r.pos
-			r.skip()
+			r.skipPart()
 		default:
 			r.skip()
 		}

@@ -16,6 +16,7 @@ type documentReader struct {
 	text   []byte // the document; used again for the next
 	inData bool   // inside the list of an envelope
 	items  int    // of that list so far
+	ends   []int  // in text, of the lists and objects right inside the document: the first of them
 }
 
 var dataList = regexp.MustCompile(`^\{\s*"data"\s*:\s*\[`)
@@ -23,6 +24,7 @@ var dataList = regexp.MustCompile(`^\{\s*"data"\s*:\s*\[`)
 // next returns a document, valid until the next call, and the line it begins
 // on.
 func (d *documentReader) next() (document []byte, line int, err error) {
+	d.ends = d.ends[:0]
 	c, err := d.begin()
 	if err == nil && d.inData && c == ']' {
 		empty := d.items == 0
@@ -36,9 +38,11 @@ func (d *documentReader) next() (document []byte, line int, err error) {
 	}
 	d.items++
 	d.text = d.text[:0]
-	if err = d.read(&cutter{object: c == '{', plain: c != '{' && c != '['}); err != nil {
+	cut := &cutter{object: c == '{', plain: c != '{' && c != '[', ends: d.ends[:0]}
+	if err = d.read(cut); err != nil {
 		d.inData = false
 	}
+	d.ends = cut.ends
 	return d.text, line, err
 }
 
@@ -131,7 +135,12 @@ type cutter struct {
 	escaped  bool
 	newLine  bool // the byte before ended a line
 	broken   bool // it ends early
+	passed   int  // bytes taken in before this text
+	ends     []int
 }
+
+// mostEnds is how many parts of a document a cutter notes the ends of.
+const mostEnds = 16
 
 // stopsOutside and stopsInside are the bytes that mean something to a cutter
 // outside a string and inside one.
@@ -147,6 +156,7 @@ func byteSet(bytes string) (set [256]bool) {
 // read takes more text in. It gives how much of it belongs to the value, and
 // whether the value ends there.
 func (c *cutter) read(text []byte) (n int, done bool) {
+	defer func() { c.passed += n }()
 	if c.plain {
 		if end := bytes.IndexByte(text, '\n'); end >= 0 {
 			return end + 1, true
@@ -165,6 +175,9 @@ func (c *cutter) read(text []byte) (n int, done bool) {
 		}
 		c.step(text[n])
 		n++
+		if c.depth == 1 && len(c.ends) < mostEnds && (text[n-1] == ']' || text[n-1] == '}') && !c.inString {
+			c.ends = append(c.ends, c.passed+n)
+		}
 		if c.broken || c.depth == 0 && !c.inString {
 			return n, true
 		}
@@ -177,11 +190,10 @@ func (c *cutter) pass(text []byte, n int) int {
 	if c.escaped {
 		return n
 	}
-	stops := &stopsOutside
 	if c.inString {
-		stops = &stopsInside
+		return special(text, n)
 	}
-	for n < len(text) && !stops[text[n]] {
+	for n < len(text) && !stopsOutside[text[n]] {
 		n++
 	}
 	return n

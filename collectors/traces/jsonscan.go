@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
 )
 
 // jsonScanner walks a JSON text and gives views of it; only strings with
@@ -14,6 +13,7 @@ type jsonScanner struct {
 	text string
 	pos  int
 	err  error
+	ends []int // of the lists and objects right inside the text, where known
 }
 
 func (s *jsonScanner) fail(what string) {
@@ -89,41 +89,34 @@ func (s *jsonScanner) list(open, end byte, item func()) {
 	}
 }
 
-// raw measures a string at the position, quotes included.
-func (s *jsonScanner) raw() string {
+// raw measures a string at the position, quotes included, and says whether
+// anything in it is escaped.
+func (s *jsonScanner) raw() (text string, escaped bool) {
 	if s.next() != '"' {
 		s.fail("a string expected")
-		return `""`
+		return `""`, false
 	}
-	start, at := s.pos, s.pos+1
-	for {
-		end := strings.IndexByte(s.text[at:], '"')
-		if end < 0 {
+	start := s.pos
+	for at := start + 1; ; at++ {
+		at = special(s.text, at)
+		switch {
+		case at >= len(s.text):
 			s.pos = len(s.text)
 			s.fail("")
-			return `""`
-		}
-		at += end + 1
-		if !escapes(s.text[start+1 : at-1]) {
-			s.pos = at
-			return s.text[start:at]
+			return `""`, false
+		case s.text[at] == '"':
+			s.pos = at + 1
+			return s.text[start:s.pos], escaped
+		case s.text[at] == '\\':
+			escaped = true
+			at++
 		}
 	}
-}
-
-// escapes reports whether a text escapes what follows it: it ends in an odd
-// number of backslashes.
-func escapes(text string) bool {
-	n := len(text)
-	for n > 0 && text[n-1] == '\\' {
-		n--
-	}
-	return (len(text)-n)%2 == 1
 }
 
 func (s *jsonScanner) string() string {
-	raw := s.raw()
-	if strings.IndexByte(raw, '\\') < 0 {
+	raw, escaped := s.raw()
+	if !escaped {
 		return raw[1 : len(raw)-1]
 	}
 	var text string
@@ -167,6 +160,20 @@ func (s *jsonScanner) skip() {
 	default:
 		s.word()
 	}
+}
+
+// skipPart is skip for a value right inside the text: where its end is known
+// it need not be looked for.
+func (s *jsonScanner) skipPart() {
+	if c := s.next(); c == '[' || c == '{' {
+		for _, end := range s.ends {
+			if end > s.pos {
+				s.pos = end
+				return
+			}
+		}
+	}
+	s.skip()
 }
 
 // skipNested passes over an object or a list by its brackets alone.

@@ -31,7 +31,7 @@ func (k *keeper) add(spans []evidence.Span) {
 	}
 	for k.kept > k.maxSpans && k.halvings < 63 {
 		k.halvings++
-		k.thin()
+		k.thin(func(s *evidence.Span) bool { return k.keeps(s.Trace) })
 	}
 }
 
@@ -45,13 +45,14 @@ func (k *keeper) push(s *evidence.Span) {
 	k.kept++
 }
 
-func (k *keeper) thin() {
+// thin keeps some of the spans.
+func (k *keeper) thin(keeps func(*evidence.Span) bool) {
 	all := k.blocks
 	k.blocks, k.kept = nil, 0
 	for i, block := range all {
 		all[i] = nil
 		for j := range block {
-			if k.keeps(block[j].Trace) {
+			if keeps(&block[j]) {
 				k.push(&block[j])
 			}
 		}
@@ -73,56 +74,35 @@ func mix(x uint64) uint64 {
 }
 
 // take hands over the spans of the traces that begin in the window, all for the
-// zero one; the keeper is empty then.
+// zero one, in the order of a bundle; the keeper is empty then.
 func (k *keeper) take(w evidence.Window) []evidence.Span {
-	n, keeps := k.kept, func(*evidence.Span) bool { return true }
 	if w != (evidence.Window{}) {
 		inside := k.beginning(w)
-		n, keeps = inside.spans, func(s *evidence.Span) bool { return inside.traces[s.Trace] }
+		k.thin(func(s *evidence.Span) bool { return inside[s.Trace] })
 	}
-	out := make([]evidence.Span, 0, n)
-	for i, block := range k.blocks {
-		k.blocks[i] = nil
-		for j := range block {
-			if keeps(&block[j]) {
-				out = append(out, block[j])
-			}
-		}
-	}
+	out := evidence.SortedSpans(k.blocks...)
 	k.blocks, k.kept = nil, 0
 	return out
 }
 
-// inWindow are the traces that begin in a window, and how many spans they have.
-type inWindow struct {
-	traces map[evidence.TraceID]bool
-	spans  int
-}
-
-func (k *keeper) beginning(w evidence.Window) inWindow {
-	type account struct {
-		begin int64
-		spans int
-	}
-	accounts := map[evidence.TraceID]account{}
+// beginning are the traces that begin in a window.
+func (k *keeper) beginning(w evidence.Window) map[evidence.TraceID]bool {
+	begins := map[evidence.TraceID]int64{}
 	for _, block := range k.blocks {
 		for i := range block {
 			s := &block[i]
-			a, known := accounts[s.Trace]
-			if a.spans++; !known || s.Start < a.begin {
-				a.begin = s.Start
+			if at, known := begins[s.Trace]; !known || s.Start < at {
+				begins[s.Trace] = s.Start
 			}
-			accounts[s.Trace] = a
 		}
 	}
-	in := inWindow{traces: map[evidence.TraceID]bool{}}
-	for id, a := range accounts {
-		if a.begin >= w.Start.UnixNano() && a.begin < w.End.UnixNano() {
-			in.traces[id] = true
-			in.spans += a.spans
+	inside := map[evidence.TraceID]bool{}
+	for id, at := range begins {
+		if at >= w.Start.UnixNano() && at < w.End.UnixNano() {
+			inside[id] = true
 		}
 	}
-	return in
+	return inside
 }
 
 // weights of the traces kept, where not all were.

@@ -35,13 +35,14 @@ type search struct {
 	builder *builder
 	meter   *meter
 
-	mu      sync.Mutex
-	sample  sample
-	targets []*target
-	failed  int   // requests
-	err     error // the first of theirs
-	stopped error // why the search ended before its plan
-	notes   []string
+	mu        sync.Mutex
+	sample    sample
+	targets   []*target
+	exemplars int   // traces kept because the metrics named them
+	failed    int   // requests
+	err       error // the first of theirs
+	stopped   error // why the search ended before its plan
+	notes     []string
 }
 
 // target is one root operation.
@@ -80,6 +81,7 @@ func (s *search) run(ctx context.Context, w evidence.Window) error {
 	p := newPlan(w, len(s.targets), s.cfg.MaxTraces)
 	s.each(ctx, "sampled", p.baseJobs(s.targets), s.draw)
 	s.aim()
+	s.each(ctx, "fetched", s.exemplarJobs(ctx, w), s.drawExemplar)
 	s.each(ctx, "sampled slow", p.tailJobs(s.targets), s.drawSlow)
 	if len(s.sample.spans) == 0 && s.err != nil {
 		return s.err
@@ -212,11 +214,13 @@ func (s *search) note(err error) {
 	}
 }
 
-// job is one search request.
+// job is one request: a search, or where trace is set for that trace, which
+// was in the window.
 type job struct {
 	query
 	target *target
 	slice  int
+	trace  evidence.TraceID
 }
 
 // each runs jobs, a few at once, and takes their traces in one after another.
@@ -228,7 +232,7 @@ func (s *search) each(ctx context.Context, doing string, jobs []job, take func(j
 	for range atOnce {
 		workers.Go(func() {
 			for j := range next {
-				spans, err := s.store.Search(ctx, j.query)
+				spans, err := s.ask(ctx, j)
 				s.mu.Lock()
 				s.settle(ctx, err)
 				take(j, byTrace(spans))

@@ -122,6 +122,9 @@ func (s *search) limits() []string {
 	if cut > 0 {
 		out = append(out, fmt.Sprintf("%d of %d root operations had more traces than were asked for: the sample is even over time, the slow tenth is drawn more densely and weighted back", cut, len(s.targets)))
 	}
+	if s.exemplars > 0 {
+		out = append(out, s.exemplarNote())
+	}
 	if s.sample.refused > 0 {
 		out = append(out, fmt.Sprintf("%d traces found no room: the bounds are %d traces and %d spans", s.sample.refused, s.sample.maxTraces, s.sample.maxSpans))
 	}

@@ -31,6 +31,10 @@ type Config struct {
 	MaxBytes  int64                   // of answers; default 200 MB
 	Timeout   time.Duration           // of one request; default 10 s
 	Progress  collectors.Reporter
+
+	// Exemplars are slow requests that the metrics name, as soon as they are
+	// known or the context ends; nil: there are none.
+	Exemplars func(context.Context) []evidence.Exemplar
 }
 
 const (

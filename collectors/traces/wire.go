@@ -36,8 +36,7 @@ func nextField(message string) (f wireField, rest string, err error) {
 		f.number, n = varint(message)
 	case protowire.Fixed64Type:
 		if n = 8; len(message) >= n {
-			f.number = uint64(message[0]) | uint64(message[1])<<8 | uint64(message[2])<<16 | uint64(message[3])<<24 |
-				uint64(message[4])<<32 | uint64(message[5])<<40 | uint64(message[6])<<48 | uint64(message[7])<<56
+			f.number = eightBytes(message[:8])
 		}
 	case protowire.Fixed32Type:
 		n = 4

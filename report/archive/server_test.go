@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/culprit-rca/culprit/testdata/needs"
 )
 
 // postgresBin is where Debian keeps the server's programs.
@@ -49,10 +51,7 @@ func TestMain(m *testing.M) {
 func startPostgres(t *testing.T) (dsn string) {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(postgresBin, "initdb")); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("no PostgreSQL in " + postgresBin)
-		}
-		t.Skip("no PostgreSQL in " + postgresBin + ": apt-get install postgresql-15")
+		needs.Missing(t, "no PostgreSQL in "+postgresBin+": apt-get install postgresql-15")
 	}
 	if server.once.Do(func() { server.err = runServer() }); server.err != nil {
 		t.Fatal(server.err)

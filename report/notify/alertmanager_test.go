@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/culprit-rca/culprit/testdata/needs"
 )
 
 // realAlertmanager starts Debian's on a free port of the loopback interface.
@@ -18,10 +20,7 @@ func realAlertmanager(t *testing.T) string {
 	path, err := exec.LookPath("prometheus-alertmanager")
 	if err != nil {
 		how := "Alertmanager is not here: go -C testdata/lab run . doctor --fix"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(how)
-		}
-		t.Skip(how)
+		needs.Missing(t, how)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

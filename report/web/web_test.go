@@ -23,6 +23,7 @@ import (
 	"github.com/culprit-rca/culprit/collectors/evidence"
 	"github.com/culprit-rca/culprit/report"
 	"github.com/culprit-rca/culprit/report/archive"
+	"github.com/culprit-rca/culprit/testdata/needs"
 )
 
 var now = time.Date(2026, 11, 20, 12, 30, 0, 0, time.UTC)
@@ -251,10 +252,6 @@ func TestStoreAway(t *testing.T) {
 	}
 }
 
-// Versions of the npm packages that drive the browser and check the page; the
-// same as for the report.
-var browserPackages = []string{"playwright-core@1.65.0", "axe-core@4.14.1"}
-
 // TestInBrowser walks through the pages in Chromium, wide and narrow, light
 // and dark: no console message, no request to elsewhere, nothing wider than the
 // window, no violation that axe-core finds, and the trends are drawn.
@@ -262,9 +259,7 @@ func TestInBrowser(t *testing.T) {
 	if testing.Short() {
 		t.Skip("not in short mode")
 	}
-	browser := need(t, "apt-get install chromium", "chromium", "chromium-browser", "google-chrome")
-	node := need(t, "apt-get install nodejs", "node")
-	modules := nodeModules(t, browserPackages...)
+	browser, node, modules := needs.Browser(t)
 	s := site(t, filled(t))
 	shot := filepath.Join(t.TempDir(), "target.png")
 	if keep := os.Getenv("CULPRIT_SHOTS"); keep != "" {
@@ -284,48 +279,4 @@ func TestInBrowser(t *testing.T) {
 	for _, w := range wrong {
 		t.Error(w)
 	}
-}
-
-// need finds a program, or skips with how to get it; in CI it must be there.
-func need(t *testing.T, remedy string, names ...string) string {
-	t.Helper()
-	for _, n := range names {
-		if path, err := exec.LookPath(n); err == nil {
-			return path
-		}
-	}
-	missing(t, names[0]+" is not installed: "+remedy)
-	return ""
-}
-
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
-}
-
-// nodeModules installs npm packages once, into the user's cache directory.
-func nodeModules(t *testing.T, packages ...string) string {
-	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(cache, "culprit-lab", "browser-"+strings.Join(packages, "-"))
-	modules := filepath.Join(dir, "node_modules")
-	if _, err := os.Stat(modules); err == nil {
-		return modules
-	}
-	npm := need(t, "apt-get install npm", "npm")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	args := append([]string{"install", "--no-save", "--no-audit", "--no-fund", "--prefix", dir}, packages...)
-	if out, err := exec.Command(npm, args...).CombinedOutput(); err != nil {
-		os.RemoveAll(dir)
-		missing(t, "npm could not install "+strings.Join(packages, ", ")+": "+string(out))
-	}
-	return modules
 }

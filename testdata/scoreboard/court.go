@@ -22,6 +22,8 @@ type outcome struct {
 	believed []belief
 	gain     *gain
 	seconds  float64 // to analyze and judge
+	visible  bool    // what is left shows what was planted
+	told     bool    // the verdict names the witness that is missing
 	rankers  []chance
 }
 
@@ -59,6 +61,7 @@ func (o outcome) asPlanted() bool {
 // court judges runs, and knows what the same system did when it was healthy.
 type court struct {
 	catalogue *rules.Catalogue
+	sight     sight
 	healthy   map[evidence.Entity]float64 // p95 in s, by operation
 }
 
@@ -71,34 +74,58 @@ func newCourt(runs []run) (*court, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &court{catalogue: catalogue, healthy: map[evidence.Entity]float64{}}
+	sight, err := readSight()
+	if err != nil {
+		return nil, err
+	}
+	c := &court{catalogue: catalogue, sight: sight, healthy: map[evidence.Entity]float64{}}
 	for _, r := range runs { // in the order of their names: the standard load comes first
 		if !strings.HasPrefix(r.scenario, healthyRun) || r.handicap != "" {
 			continue
 		}
-		for _, s := range analyzers.Run(r.bundle).Facts.Symptoms {
+		facts := analyzers.Run(r.bundle).Facts
+		for _, s := range facts.Symptoms {
 			if c.healthy[s.Entity] == 0 {
-				c.healthy[s.Entity] = s.P95
+				c.healthy[s.Entity] = tracedP95(facts, s)
 			}
 		}
 	}
 	return c, nil
 }
 
+// tracedP95 of an operation, s: of its traces as a prediction is, and not of its
+// histogram, of which one bucket may be twice as wide as the one before; of that
+// where no trace begins there.
+func tracedP95(f *analyzers.Facts, s analyzers.Symptom) float64 {
+	i := analyzers.Predict(f.Traces, s.Entity, 0.95, func(*analyzers.Trace) analyzers.Cuts { return nil })
+	if i == nil {
+		return s.P95
+	}
+	return i.Now
+}
+
 // judge one run with part of its evidence gone.
-func (c *court) judge(r run, h handicap) outcome {
+func (c *court) judge(r run, h handicap) (o outcome, err error) {
 	b := *r.bundle
-	b.Sources, b.Gaps, b.Spans, b.Weights = slices.Clone(b.Sources), slices.Clone(b.Gaps), slices.Clone(b.Spans), slices.Clone(b.Weights)
+	b.Sources, b.Gaps, b.Series, b.Spans, b.Weights = slices.Clone(b.Sources), slices.Clone(b.Gaps), slices.Clone(b.Series), slices.Clone(b.Spans), slices.Clone(b.Weights)
 	h.blind(&b)
 	began := time.Now()
 	result := analyzers.Run(&b)
 	j := c.catalogue.Judge(&b, result)
-	o := outcome{run: r, handicap: h.name, status: j.Status, seconds: time.Since(began).Seconds()}
+	o = outcome{run: r, handicap: h.name, status: j.Status, seconds: time.Since(began).Seconds(), told: tells(j, taken(h.name))}
 	c.compare(&o, j)
 	if r.planted.Expect != nil {
+		o.visible, err = c.sight.shows(r, h.name)
 		o.rankers = []chance{drawn(j, *r.planted.Expect), byEffect(&b, *r.planted.Expect)}
 	}
-	return o
+	return o, err
+}
+
+// tells says whether a verdict names a witness that is missing.
+func tells(j *rules.Judgement, witness string) bool {
+	return witness != "" && slices.ContainsFunc(j.Blind, func(b rules.Blind) bool {
+		return strings.EqualFold(b.Witness, witness) || strings.EqualFold(b.Witness, "PostgreSQL") && witness == "postgres"
+	})
 }
 
 // compare fills in what was found of what was planted.
@@ -111,7 +138,7 @@ func (c *court) compare(o *outcome, j *rules.Judgement) {
 	found := make([]bool, len(wanted))
 	explained := map[*rules.Hypothesis]bool{}
 	for i, h := range j.Causes {
-		at := slices.IndexFunc(wanted, func(w cause) bool { return w.is(h) })
+		at := slices.IndexFunc(wanted, func(w cause) bool { return w.is(h) || o.handicap != "" && w.byAnother(h) })
 		effect := explained[h] || slices.ContainsFunc(p.Also, func(w cause) bool { return w.is(h) })
 		o.believed = append(o.believed, belief{h.Score, at >= 0 || effect})
 		switch {

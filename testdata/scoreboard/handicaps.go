@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
@@ -17,9 +18,21 @@ type handicap struct {
 var handicaps = []handicap{
 	{"", func(*evidence.Bundle) {}},
 	{"no traces", func(b *evidence.Bundle) { b.Spans, b.Weights = nil, nil; absent(b, "traces") }},
-	{"no metrics", func(b *evidence.Bundle) { b.Series, b.Histograms = nil, nil; absent(b, "prometheus") }},
-	{"no PostgreSQL", func(b *evidence.Bundle) { b.Postgres = nil; absent(b, "postgres") }},
+	{"no metrics", func(b *evidence.Bundle) {
+		b.Series, b.Histograms = slices.DeleteFunc(b.Series, func(s evidence.Series) bool { return !ofPostgres(s) }), nil
+		absent(b, "prometheus")
+	}},
+	{"no PostgreSQL", func(b *evidence.Bundle) {
+		b.Series, b.Postgres = slices.DeleteFunc(b.Series, ofPostgres), nil
+		absent(b, "postgres")
+	}},
 	{"one trace in ten", func(b *evidence.Bundle) { sampleTraces(b, 10) }},
+}
+
+// ofPostgres says whether the database or its pooler told a series, and not the
+// metrics: then its query is SQL of culprit's own, or a command of the pooler.
+func ofPostgres(s evidence.Series) bool {
+	return strings.Contains(s.Query, "/* culprit */") || strings.HasPrefix(s.Query, "SHOW ")
 }
 
 // handicapsOf a run: all for one with full sight, none more for one that was

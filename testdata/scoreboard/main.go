@@ -54,7 +54,11 @@ func score(runsDir, scenariosDir string) (*scoreboard, error) {
 	board := &scoreboard{}
 	for _, r := range runs {
 		for _, h := range handicapsOf(r) {
-			board.outcomes = append(board.outcomes, court.judge(r, h))
+			o, err := court.judge(r, h)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", r.path, err)
+			}
+			board.outcomes = append(board.outcomes, o)
 		}
 	}
 	return board, nil

@@ -38,6 +38,12 @@ type cause struct {
 
 func (c cause) is(h *rules.Hypothesis) bool { return c.Rule == h.Rule.ID && c.at(h.Subject) }
 
+// byAnother says whether a cause names the mechanism by a witness that knows what
+// is done and not who has it done: then the operation that it slows tells.
+func (c cause) byAnother(h *rules.Hypothesis) bool {
+	return (h.Rule.ID == c.Rule || alike[h.Rule.ID] == c.Rule) && h.Impact != nil && c.at(h.Impact.Operation)
+}
+
 // at says whether an entity is where the cause is, whatever the mechanism.
 func (c cause) at(e evidence.Entity) bool {
 	return within(c.Service, e.Service) && within(c.Operation, e.Operation) && within(c.Resource, e.Resource)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -14,11 +15,30 @@ type scoreboard struct{ outcomes []outcome }
 func (s *scoreboard) markdown(to io.Writer) error {
 	p := &printer{to: to}
 	p.f("# Scoreboard\n\nHow often culprit names what was planted. Written by `make scoreboard`; every run was recorded live by the lab and is judged by the present rules. A handicap takes a witness away from the recorded run, unless the lab recorded it so (+).\n")
+	s.repeatLine(p)
 	s.handicapTable(p)
 	s.gainLines(p)
 	s.reliabilityTable(p)
+	p.f("\nA score is the weight of the evidence, not a probability: the table says how often causes that were scored alike were right.\n")
 	s.runTable(p)
 	return p.err
+}
+
+// repeatLine says which scenarios were run more than once.
+func (s *scoreboard) repeatLine(p *printer) {
+	runs := map[string]int{}
+	for _, o := range s.of("") {
+		runs[o.run.scenario]++
+	}
+	var often []string
+	for _, name := range slices.Sorted(maps.Keys(runs)) {
+		if n := runs[name]; n > 1 {
+			often = append(often, fmt.Sprintf("%s %d times", name, n))
+		}
+	}
+	if len(often) > 0 {
+		p.f("\nRun more than once: %s.\n", strings.Join(often, ", "))
+	}
 }
 
 // of gives the outcomes under one handicap.
@@ -41,6 +61,11 @@ type accuracy struct {
 	untrue        int     // causes that were not planted
 	falsely       int     // sound runs with a cause
 	abstained     int     // faults not found, and no other cause said
+
+	visible      int     // faults that what is left shows
+	visibleFirst float64 // AC@1 of those
+	hidden, told int     // faults that it does not show, and where the verdict says what is missing
+	hiddenFalse  int     // of the hidden: another cause said that is none
 }
 
 func accuracyOf(outcomes []outcome) accuracy {
@@ -57,21 +82,37 @@ func accuracyOf(outcomes []outcome) accuracy {
 		a.first += is(o.rank == 1)
 		a.top += is(o.rank >= 1 && o.rank <= 3)
 		a.abstained += int(is(o.rank == 0 && len(o.untrue) == 0))
+		a.look(o)
 		found += is(o.rank > 0)
 		ranks += float64(o.rank)
 	}
 	n := max(1, float64(a.faults))
 	a.first, a.top, a.meanRank = a.first/n, a.top/n, ranks/max(1, found)
+	a.visibleFirst /= max(1, float64(a.visible))
 	return a
 }
 
+// look counts a fault by what can be seen of it.
+func (a *accuracy) look(o outcome) {
+	if o.visible {
+		a.visible++
+		a.visibleFirst += is(o.rank == 1)
+		return
+	}
+	a.hidden++
+	a.told += int(is(o.told))
+	a.hiddenFalse += int(is(len(o.untrue) > 0))
+}
+
 func (s *scoreboard) handicapTable(p *printer) {
-	p.f("\n| sight | faults | AC@1 | AC@3 | mean rank | abstained | false causes | sound runs | with a false cause |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	p.f("\n| sight | faults | AC@1 | AC@3 | mean rank | abstained | false causes | visible | AC@1 of them | hidden | said what is missing | with a false cause | sound runs | with a false cause |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, h := range s.handicaps() {
 		a := accuracyOf(s.of(h))
-		p.f("| %s | %d | %.2f | %.2f | %.1f | %d | %d | %d | %d |\n", cmp.Or(h, "full"), a.faults, a.first, a.top, a.meanRank, a.abstained, a.untrue, a.sound, a.falsely)
+		p.f("| %s | %d | %.2f | %.2f | %.1f | %d | %d | %d | %.2f | %d | %d | %d | %d | %d |\n", cmp.Or(h, "full"), a.faults, a.first, a.top, a.meanRank, a.abstained, a.untrue,
+			a.visible, a.visibleFirst, a.hidden, a.told, a.hiddenFalse, a.sound, a.falsely)
 	}
 	s.rankerRows(p)
+	p.f("\nA fault is visible where one of the witnesses left shows its mechanism: testdata/scoreboard/sight.yaml says which do, whatever culprit finds. Of a hidden one a verdict must say what it could not look at.\n")
 }
 
 // rankerRows puts the simple rankers below, over the runs with full sight.
@@ -91,7 +132,7 @@ func (s *scoreboard) rankerRows(p *printer) {
 		}
 	}
 	for _, name := range names {
-		p.f("| *%s* | %.0f | %.2f | %.2f | | | | | |\n", name, n, sums[name].first/n, sums[name].top/n)
+		p.f("| *%s* | %.0f | %.2f | %.2f | | | | | | | | | | |\n", name, n, sums[name].first/n, sums[name].top/n)
 	}
 }
 
@@ -124,12 +165,26 @@ func (s *scoreboard) gainLines(p *printer) {
 	if len(gains) == 0 {
 		return
 	}
-	var inside int
+	p.f("\nPredicted gain against the p95 of the healthy run at the same load, both of traced requests: median error %.0f %% over %d runs; %d of %d measured gains lie in the stated interval, of which half are narrower than %.0f %% of the gain.\n",
+		100*gains[len(gains)/2].err(), len(gains), covered(gains), len(gains), 100*medianWidth(gains))
+}
+
+// covered counts the measured gains that lie in the stated interval.
+func covered(gains []gain) (inside int) {
 	for _, g := range gains {
 		inside += int(is(g.inside()))
 	}
-	p.f("\nPredicted gain against the p95 of the healthy run at the same load: median error %.0f %% over %d faults; %d of %d measured gains lie in the stated interval.\n",
-		100*gains[len(gains)/2].err(), len(gains), inside, len(gains))
+	return inside
+}
+
+// medianWidth of the stated intervals, as a share of the predicted gain.
+func medianWidth(gains []gain) float64 {
+	widths := make([]float64, len(gains))
+	for i, g := range gains {
+		widths[i] = (g.high - g.low) / (g.now - g.then)
+	}
+	slices.Sort(widths)
+	return widths[len(widths)/2]
 }
 
 // reliabilityTable says of the causes scored alike how many were right.
@@ -153,9 +208,9 @@ func (s *scoreboard) reliabilityTable(p *printer) {
 }
 
 func (s *scoreboard) runTable(p *printer) {
-	p.f("\n| run | planted | rank | verdict | false causes | error of the gain |\n|---|---|--:|---|---|--:|\n")
+	p.f("\n| run | planted | visible | rank | verdict | false causes | error of the gain |\n|---|---|---|--:|---|---|--:|\n")
 	for _, o := range s.outcomes {
-		p.f("| %s | %s | %s | %s | %s | %s |\n", o.name(), o.plantedText(), o.rankText(), o.status, strings.Join(o.untrue, "; "), o.gainText())
+		p.f("| %s | %s | %s | %s | %s | %s | %s |\n", o.name(), o.plantedText(), o.visibleText(), o.rankText(), o.status, strings.Join(o.untrue, "; "), o.gainText())
 	}
 }
 
@@ -164,6 +219,16 @@ func (o outcome) plantedText() string {
 		return "nothing"
 	}
 	return o.run.planted.Expect.Rule
+}
+
+func (o outcome) visibleText() string {
+	switch {
+	case o.run.planted.Expect == nil:
+		return ""
+	case o.visible:
+		return "yes"
+	}
+	return "no"
 }
 
 func (o outcome) rankText() string {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/culprit-rca/culprit/testdata/lab/scenario"
 )
@@ -16,9 +18,13 @@ import (
 // function that it returns ends them and says what failed before that.
 func Beside(ctx context.Context, dsn string, sessions []scenario.Session) (end func() error) {
 	ctx, cancel := context.WithCancel(ctx)
-	failed := make([]error, len(sessions))
+	var each []scenario.Session
+	for _, s := range sessions {
+		each = append(each, slices.Repeat([]scenario.Session{s}, max(s.Count, 1))...)
+	}
+	failed := make([]error, len(each))
 	var all sync.WaitGroup
-	for i, s := range sessions {
+	for i, s := range each {
 		all.Go(func() { failed[i] = repeat(ctx, dsn, s) })
 	}
 	return func() error {
@@ -54,7 +60,7 @@ func hold(ctx context.Context, dsn string, s scenario.Session) error {
 			return err
 		}
 		config.RuntimeParams["application_name"] = s.Name
-		conn, err := pgx.ConnectConfig(ctx, config)
+		conn, err := connect(ctx, config)
 		if err != nil {
 			return err
 		}
@@ -72,6 +78,22 @@ func hold(ctx context.Context, dsn string, s scenario.Session) error {
 	}
 	return fmt.Errorf("session %s: %w", s.Name, err)
 }
+
+// askAgain is after what time one asks again that was refused.
+const askAgain = 200 * time.Millisecond
+
+// connect asks until the server has a connection to give.
+func connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
+	for {
+		conn, err := pgx.ConnectConfig(ctx, config)
+		if full := (*pgconn.PgError)(nil); !errors.As(err, &full) || full.Code != tooManyConnections || !wait(ctx, askAgain) {
+			return conn, err
+		}
+	}
+}
+
+// tooManyConnections is the SQLSTATE of a server that is full.
+const tooManyConnections = "53300"
 
 // wait says whether the time passed before the end of the load.
 func wait(ctx context.Context, d time.Duration) bool {

@@ -23,6 +23,7 @@ type Installer struct {
 // not get. What is there already costs nothing.
 func (in Installer) Install(ctx context.Context, programs []Program, progress func(string)) error {
 	var packages, extras []string
+	var others []Program // after the packages, some of which they need
 	var failed []error
 	for _, p := range programs {
 		switch {
@@ -31,10 +32,8 @@ func (in Installer) Install(ctx context.Context, programs []Program, progress fu
 			extras = append(extras, p.Debian)
 		case p.Debian != "":
 			packages = append(packages, p.Debian)
-		case p.Name == "postgres-18":
-			failed = append(failed, in.installPostgres18(ctx, progress))
 		default:
-			failed = append(failed, in.build(ctx, p.Name, progress))
+			others = append(others, p)
 		}
 	}
 	slices.Sort(packages)
@@ -45,7 +44,21 @@ func (in Installer) Install(ctx context.Context, programs []Program, progress fu
 			failed = append(failed, in.installPackages(ctx, list))
 		}
 	}
+	for _, p := range others {
+		failed = append(failed, in.get(ctx, p.Name, progress))
+	}
 	return errors.Join(failed...)
+}
+
+// get what no distribution has.
+func (in Installer) get(ctx context.Context, name string, progress func(string)) error {
+	switch name {
+	case "postgres-18":
+		return in.installPostgres18(ctx, progress)
+	case "otel-js":
+		return in.installOTelJS(ctx, progress)
+	}
+	return in.build(ctx, name, progress)
 }
 
 // build compiles one program into the cache. It is built beside its place and

@@ -33,6 +33,9 @@ const (
 	postgres18Release = Postgres18Version + "-beta.17"
 )
 
+// OTelJSVersion is that of the exporter in tools/otel-js.
+const OTelJSVersion = "0.208.0"
+
 // Program is one program that the lab needs.
 type Program struct {
 	Name     string
@@ -63,6 +66,8 @@ func candidates() []Program {
 		{Name: "prometheus-3", Build: "go build github.com/prometheus/prometheus/cmd/prometheus, v" + Prometheus3Version + ", about three minutes of CPU", Optional: "without it the tests against Prometheus 3 are skipped", ForTests: true},
 		{Name: "victoria-metrics", Build: "go build github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics, v" + VictoriaVersion + ", about half a minute of CPU", Optional: "without it the tests against VictoriaMetrics are skipped", ForTests: true},
 		{Name: "postgres-18", Build: "npm install " + postgres18Package + "@" + postgres18Release, Optional: "without it the tests against PostgreSQL 18 are skipped", ForTests: true},
+		{Name: "otel-js", Build: "npm ci of tools/otel-js", Optional: "without it no SDK sends OTLP as JSON to the receiver", ForTests: true},
+		{Name: "npm", Debian: "npm", Optional: "without it what comes from npm cannot be installed", ForTests: true},
 		{Name: "hypopg", Debian: "postgresql-15-hypopg", Optional: "without it no test tries the advice of an index", ForTests: true},
 		{Name: "pgbouncer", Debian: "pgbouncer", Optional: "without it the scenario and the tests with a pooler are skipped"},
 		{Name: "haproxy", Debian: "haproxy", Optional: "without it the scenario with a full proxy cannot run"},
@@ -120,6 +125,12 @@ func built(cache, name string) string {
 func locate(ctx context.Context, cache string, p Program) string {
 	if p.Name == "postgres-18" {
 		if path := filepath.Join(postgres18Native(cache), "bin", "postgres"); executable(path) {
+			return path
+		}
+		return ""
+	}
+	if p.Name == "otel-js" {
+		if path := filepath.Join(otelJSDir(cache), "node_modules"); isDir(path) {
 			return path
 		}
 		return ""
@@ -186,6 +197,11 @@ func executable(path string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
 func goPath(ctx context.Context) string {
 	return firstLine(ctx, "go", "env", "GOPATH")
 }
@@ -196,6 +212,8 @@ func versionOf(ctx context.Context, p Program) string {
 	switch p.Name {
 	case "postgres-18":
 		return Postgres18Version
+	case "otel-js": // modules: there is nothing to ask
+		return OTelJSVersion
 	case "hypopg": // a library: there is nothing to ask
 		return "for 15"
 	}

@@ -39,13 +39,16 @@ type Fault struct {
 	HAProxy   map[string]int               `yaml:"haproxy"`   // requests at once, by service: those are reached through HAProxy
 	Replicas  map[string]int               `yaml:"replicas"`  // processes of a service: SERVICE, SERVICE-2, ...; 1 where unset
 	Disk      map[string]int               `yaml:"disk"`      // writes/s, by service
+	Memory    map[string]int               `yaml:"memory"`    // MiB, page cache and all, by service, once the seed is written
 	PgBouncer map[string]int               `yaml:"pgbouncer"` // server connections, by service: those go through PgBouncer
 	Postgres  map[string]string            `yaml:"postgres"`  // server settings
+	Reads     map[string]int               `yaml:"reads"`     // from the disk a second, by service
 	Quota     map[string]float64           `yaml:"quota"`     // cores, by service
 	QuotaAt   time.Duration                `yaml:"quota_at"`  // after the load began; 0: from the start
 	QuotaFor  time.Duration                `yaml:"quota_for"` // how long it holds; 0: to the end
 	SQL       []string                     `yaml:"sql"`       // run after the seed
 	Sessions  []Session                    `yaml:"sessions"`  // of others, beside the load
+	Shares    map[string]int               `yaml:"shares"`    // of the CPU where it is short, by service, 1024 for each core requested; unset: 1024
 	Shop      map[string]settings.Choices  `yaml:"shop"`      // by service
 }
 
@@ -168,15 +171,7 @@ func (s Scenario) validate() error {
 			return fmt.Errorf("%s: %w", service, err)
 		}
 	}
-	for service, cores := range s.Fault.Quota {
-		if cores <= 0 {
-			return fmt.Errorf("quota of %s is not positive", service)
-		}
-	}
-	if s.Fault.QuotaAt < 0 || s.Fault.QuotaFor < 0 || s.Fault.QuotaFor > 0 && s.Fault.QuotaAt == 0 {
-		return errors.New("quota_for needs a quota_at, and neither is negative")
-	}
-	if err := errors.Join(s.Fault.validateDatabase(), s.Fault.validateServices()); err != nil {
+	if err := errors.Join(s.Fault.validateCPU(), s.Fault.validateDatabase(), s.Fault.validateServices()); err != nil {
 		return err
 	}
 	if s.Load.Ramp < 0 || s.Load.Plateau <= 0 || s.Load.Users < 0 {
@@ -211,9 +206,11 @@ func (f Fault) validateServices() error {
 
 // validateDatabase checks what is done to and around the database.
 func (f Fault) validateDatabase() error {
-	for service, rate := range f.Disk {
-		if service != "postgres" || rate <= 0 {
-			return fmt.Errorf("disk of %s: only that of postgres can be limited, to a positive rate", service)
+	for what, limits := range map[string]map[string]int{"disk": f.Disk, "memory": f.Memory, "reads": f.Reads} {
+		for service, limit := range limits {
+			if service != "postgres" || limit <= 0 {
+				return fmt.Errorf("%s of %s: only that of postgres can be limited, and not to nothing", what, service)
+			}
 		}
 	}
 	for service, size := range f.PgBouncer {

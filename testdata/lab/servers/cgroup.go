@@ -119,6 +119,22 @@ func (c *cgroup) limit(cores float64) error {
 	return write(filepath.Join(folder, "cpu.cfs_quota_us"), quota)
 }
 
+// share sets how much of the CPU the group gets beside others where all want
+// more than there is, in the terms of version 1: 1024 where nobody says.
+func (c *cgroup) share(shares int) error {
+	if len(c.folders) == 0 {
+		return errors.New("it has no cgroup")
+	}
+	if c.in.unified() {
+		return write(filepath.Join(c.folders[0], "cpu.weight"), strconv.Itoa(weightOf(shares)))
+	}
+	return write(filepath.Join(c.folders[0], "cpu.shares"), strconv.Itoa(shares))
+}
+
+// weightOf is the weight in version 2, 1 to 10000, that container runtimes
+// give for shares in version 1, 2 to 262144.
+func weightOf(shares int) int { return 1 + (shares-2)*9999/262142 }
+
 func write(path, text string) error {
 	return os.WriteFile(path, []byte(text), 0o644)
 }

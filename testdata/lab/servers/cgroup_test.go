@@ -38,6 +38,7 @@ func TestQuotaReachesTheKernel(t *testing.T) {
 	if err := group.limit(0.25); err != nil {
 		t.Fatal(err)
 	}
+	sharesReachTheKernel(t, group)
 	file, want := filepath.Join(string(kernelGroups), "cpu", name, "service", "cpu.cfs_quota_us"), "25000\n"
 	if kernelGroups.unified() {
 		file, want = filepath.Join(group.folders[0], "cpu.max"), "25000 100000\n"
@@ -66,16 +67,39 @@ func TestQuotaReachesTheKernel(t *testing.T) {
 	}
 }
 
-func TestWithoutCgroupsOnlyAQuotaCannotRun(t *testing.T) {
+func sharesReachTheKernel(t *testing.T, group *cgroup) {
+	t.Helper()
+	if err := group.share(4096); err != nil {
+		t.Fatal(err)
+	}
+	file, want := "cpu.shares", "4096\n"
+	if kernelGroups.unified() {
+		file, want = "cpu.weight", "157\n"
+	}
+	if text, err := os.ReadFile(filepath.Join(group.folders[0], file)); err != nil || string(text) != want {
+		t.Errorf("%s holds %q, %v; want %q", file, text, err, want)
+	}
+}
+
+func TestSharesAsWeight(t *testing.T) {
+	for shares, want := range map[int]int{2: 1, 1024: 39, 262144: 10000} {
+		if got := weightOf(shares); got != want {
+			t.Errorf("%d shares weigh %d, want %d", shares, got, want)
+		}
+	}
+}
+
+func TestWithoutCgroupsOnlyWhatNeedsThemCannotRun(t *testing.T) {
 	for name, test := range map[string]struct {
-		quota map[string]float64
+		fault scenario.Fault
 		want  error
 	}{
-		"fault without quota": {nil, nil},
-		"quota":               {map[string]float64{"catalog": 0.1}, ErrCannotRun},
+		"fault of another sort": {scenario.Fault{}, nil},
+		"quota":                 {scenario.Fault{Quota: map[string]float64{"catalog": 0.1}}, ErrCannotRun},
+		"shares":                {scenario.Fault{Shares: map[string]int{"catalog": 512}}, ErrCannotRun},
 	} {
 		l := &lab{state: &State{ID: "lab", Dir: t.TempDir()}, groups: hierarchy(t.TempDir())}
-		l.Scenario = scenario.Scenario{Fault: scenario.Fault{Quota: test.quota}}
+		l.Scenario = scenario.Scenario{Fault: test.fault}
 		if err := l.makeParent(t.Context()); !errors.Is(err, test.want) {
 			t.Errorf("%s: error is %v, want %v", name, err, test.want)
 		}

@@ -6,19 +6,23 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // withDisk adds to the group of a service what is needed to limit its disk,
 // where the scenario does: in version 1 another controller's folder. It comes
 // before the service starts, since processes join a group when they are born.
 func (l *lab) withDisk(service string, group *cgroup) error {
-	if l.Scenario.Fault.Disk[service] == 0 {
+	f := l.Scenario.Fault
+	if f.Disk[service] == 0 && f.Reads[service] == 0 && f.Memory[service] == 0 {
 		return nil
 	}
 	if group == nil {
-		return fmt.Errorf("%w: a limit of the disk needs a writable cgroup", ErrCannotRun)
+		return fmt.Errorf("%w: a limit of disk or memory needs a writable cgroup", ErrCannotRun)
 	}
 	if l.groups.unified() {
 		for _, folder := range []string{string(l.groups), l.parent.folders[0]} {
@@ -37,26 +41,53 @@ func (l *lab) withDisk(service string, group *cgroup) error {
 	return l.state.save()
 }
 
-// limitDisk holds the database to the writes a second that the scenario gives
-// it, as a volume with a provisioned rate is. Only once the seed is written.
+// limitDisk holds the database to the requests a second that the scenario
+// gives it, as a volume with a provisioned rate is, and to its memory. Only
+// once the seed is written.
 func (l *lab) limitDisk(context.Context) error {
-	rate := l.Scenario.Fault.Disk["postgres"]
-	if rate == 0 {
+	f := l.Scenario.Fault
+	if size := f.Memory["postgres"]; size > 0 {
+		if err := l.db.group.limitMemory(size); err != nil {
+			return fmt.Errorf("%w: limit the memory: %w", ErrCannotRun, err)
+		}
+	}
+	writes, reads := f.Disk["postgres"], f.Reads["postgres"]
+	if writes == 0 && reads == 0 {
 		return nil
 	}
 	device, err := deviceOf(l.db.data)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrCannotRun, err)
 	}
-	return l.db.group.limitWrites(device, rate)
+	return errors.Join(l.db.group.limitRequests(device, "w", "write", writes), l.db.group.limitRequests(device, "r", "read", reads))
 }
 
-// limitWrites of the group to a device, in requests a second.
-func (c *cgroup) limitWrites(device string, rate int) error {
-	if c.in.unified() {
-		return write(filepath.Join(c.folders[0], "io.max"), fmt.Sprintf("%s wiops=%d", device, rate))
+// limitRequests of the group to a device, a second; 0: as many as there are.
+func (c *cgroup) limitRequests(device, letter, word string, rate int) error {
+	if rate == 0 {
+		return nil
 	}
-	return write(filepath.Join(c.folders[len(c.folders)-1], "blkio.throttle.write_iops_device"), fmt.Sprintf("%s %d", device, rate))
+	if c.in.unified() {
+		return write(filepath.Join(c.folders[0], "io.max"), fmt.Sprintf("%s %siops=%d", device, letter, rate))
+	}
+	return write(filepath.Join(c.folders[len(c.folders)-1], "blkio.throttle."+word+"_iops_device"), fmt.Sprintf("%s %d", device, rate))
+}
+
+// limitMemory of the group, in MiB: what it read and wrote before goes from
+// the page cache until the rest fits, all of which has been flushed.
+func (c *cgroup) limitMemory(size int) error {
+	file := filepath.Join(c.folders[0], "memory.max")
+	if !c.in.unified() {
+		file = filepath.Join(c.folders[slices.Index(controllers[:], "memory")], "memory.limit_in_bytes")
+	}
+	var err error
+	for range 50 { // version 1 refuses while pages are busy
+		if err = write(file, strconv.Itoa(size<<20)); !errors.Is(err, syscall.EBUSY) {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return err
 }
 
 // deviceOf is the whole disk under a folder, MAJOR:MINOR: the kernel limits no

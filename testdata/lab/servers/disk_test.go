@@ -23,7 +23,7 @@ func TestLimitOfTheDiskReachesTheKernel(t *testing.T) {
 		t.Skipf("needs a writable cgroup: %v", err)
 	}
 	l := &lab{groups: kernelGroups, state: &State{ID: "culprit-lab-disk-" + strconv.Itoa(os.Getpid()), Dir: t.TempDir()}}
-	l.Scenario = scenario.Scenario{Fault: scenario.Fault{Disk: map[string]int{"postgres": 60}}}
+	l.Scenario = scenario.Scenario{Fault: scenario.Fault{Disk: map[string]int{"postgres": 60}, Reads: map[string]int{"postgres": 70}, Memory: map[string]int{"postgres": 80}}}
 	t.Cleanup(func() {
 		if err := removeFolders(l.state.Cgroups); err != nil {
 			t.Error(err)
@@ -42,12 +42,17 @@ func TestLimitOfTheDiskReachesTheKernel(t *testing.T) {
 	if err := l.limitDisk(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	file, want := filepath.Join(l.db.group.folders[len(l.db.group.folders)-1], "blkio.throttle.write_iops_device"), device+" 60\n"
-	if kernelGroups.unified() {
-		file, want = filepath.Join(l.db.group.folders[0], "io.max"), device+" rbps=max wbps=max riops=max wiops=60\n"
+	blkio, memory := l.db.group.folders[len(l.db.group.folders)-1], l.db.group.folders[0]
+	limits := map[string]string{filepath.Join(blkio, "io.max"): device + " rbps=max wbps=max riops=70 wiops=60\n", filepath.Join(memory, "memory.max"): "83886080\n"}
+	if !kernelGroups.unified() {
+		memory = l.db.group.folders[2]
+		limits = map[string]string{filepath.Join(blkio, "blkio.throttle.write_iops_device"): device + " 60\n", filepath.Join(blkio, "blkio.throttle.read_iops_device"): device + " 70\n",
+			filepath.Join(memory, "memory.limit_in_bytes"): "83886080\n"}
 	}
-	if text, err := os.ReadFile(file); err != nil || string(text) != want {
-		t.Errorf("%s holds %q, %v; want %q", file, text, err, want)
+	for file, want := range limits {
+		if text, err := os.ReadFile(file); err != nil || string(text) != want {
+			t.Errorf("%s holds %q, %v; want %q", file, text, err, want)
+		}
 	}
 }
 

@@ -79,10 +79,11 @@ func (l *lab) startProcess(service, name string) error {
 }
 
 // shopGroup is the group of a process. What is not the shop's runs unseen, and
-// a batch runs on the machine itself, beside the containers, unless it is held
-// to a quota.
+// a batch runs on the machine itself, beside the containers, unless it has a
+// quota or shares of its own.
 func (l *lab) shopGroup(name string) (*cgroup, error) {
-	if name == outside || name == batch && l.Scenario.Fault.Quota[batch] == 0 {
+	contained := l.Scenario.Fault.Quota[batch] > 0 || l.Scenario.Fault.Shares[batch] > 0
+	if name == outside || name == batch && !contained {
 		return nil, nil
 	}
 	return l.group(name)

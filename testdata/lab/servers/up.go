@@ -134,8 +134,8 @@ func (l *lab) makeParent(context.Context) error {
 		err = parent.delegate()
 	}
 	if err != nil {
-		if len(l.Scenario.Fault.Quota) > 0 {
-			return fmt.Errorf("%w: a CPU quota needs a writable cgroup: %w", ErrCannotRun, err)
+		if len(l.Scenario.Fault.Quota) > 0 || len(l.Scenario.Fault.Shares) > 0 {
+			return fmt.Errorf("%w: a CPU quota and CPU shares need a writable cgroup: %w", ErrCannotRun, err)
 		}
 		l.state.Notes = append(l.state.Notes, "no container metrics: "+err.Error())
 		return l.state.save()
@@ -145,7 +145,7 @@ func (l *lab) makeParent(context.Context) error {
 	return err
 }
 
-// group makes the group of one service, with its quota.
+// group makes the group of one service, with its quota and its shares.
 func (l *lab) group(service string) (*cgroup, error) {
 	if l.parent == nil {
 		return nil, nil
@@ -158,6 +158,11 @@ func (l *lab) group(service string) (*cgroup, error) {
 	if cores := l.Scenario.Fault.Quota[service]; cores > 0 && l.Scenario.Fault.QuotaAt == 0 {
 		if err := group.limit(cores); err != nil {
 			return nil, fmt.Errorf("limit %s to %g cores: %w", service, cores, err)
+		}
+	}
+	if shares := l.Scenario.Fault.Shares[service]; shares > 0 {
+		if err := group.share(shares); err != nil {
+			return nil, fmt.Errorf("give %s %d shares: %w", service, shares, err)
 		}
 	}
 	return group, l.state.save()

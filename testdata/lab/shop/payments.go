@@ -98,7 +98,7 @@ func (c *paymentClient) pay(ctx context.Context, p payment) error {
 		var refused statusError
 		err := c.once(ctx, body)
 		switch {
-		case !errors.As(err, &refused):
+		case !errors.As(err, &refused) && !errors.Is(err, errUnpaid):
 			return err
 		case refused.after > 0 && attempt < mostRefusals && pause(ctx, refused.after):
 		case attempt >= c.attempts:

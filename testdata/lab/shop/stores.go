@@ -41,7 +41,7 @@ func openPool(ctx context.Context, p settings.Process, t *telemetry) (*database,
 		return nil, fmt.Errorf("reach postgres: %w", err)
 	}
 	t.own.MustRegister(pgxpoolprometheus.NewCollector(pool, map[string]string{"db_name": config.ConnConfig.Database}))
-	return &database{pool, p.Rename}, nil
+	return &database{pool, p.Rename, p.Choices.ConnPatience}, nil
 }
 
 // cache is a read-through cache of JSON values in Redis.

@@ -70,6 +70,7 @@ type Choices struct {
 	BestLife      time.Duration `json:"best_life,omitempty" yaml:"best_life"`         // after which the list of the best expires; 0: as everything else in the cache
 	CacheKey      string        `json:"cache_key,omitempty" yaml:"cache_key"`         // stable; request: unique to the request
 	ConnLife      time.Duration `json:"conn_life,omitempty" yaml:"conn_life"`         // after which a connection is replaced; 0: the library's hour
+	ConnPatience  time.Duration `json:"conn_patience,omitempty" yaml:"conn_patience"` // for a connection that the server refuses; 0: none, a refusal is an error
 	Consumers     int           `json:"consumers,omitempty" yaml:"consumers"`         // that make queued payments side by side
 	EventCounts   bool          `json:"event_counts,omitempty" yaml:"event_counts"`   // deliveries add up their subjects in event_counts, too
 	Figures       string        `json:"figures,omitempty" yaml:"figures"`             // together: two statements a summary; each: one a figure
@@ -158,6 +159,8 @@ func (c Choices) Validate() error {
 		return fmt.Errorf("pool_size %d is not positive", c.PoolSize)
 	case c.ConnLife < 0:
 		return fmt.Errorf("conn_life %s is negative", c.ConnLife)
+	case c.ConnPatience < 0:
+		return fmt.Errorf("conn_patience %s is negative", c.ConnPatience)
 	case c.SalesTotals < 0:
 		return fmt.Errorf("sales_totals %d is negative", c.SalesTotals)
 	case c.Authorization < 0:
