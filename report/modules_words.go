@@ -78,6 +78,8 @@ func (m *markdown) modules() {
 	m.table(moduleColumns, rows)
 }
 
+// modules is the account for a terminal: the causes, of which there may be
+// many, below the table.
 func (t *text) modules() {
 	if len(t.r.Modules) == 0 {
 		return
@@ -87,11 +89,16 @@ func (t *text) modules() {
 	const figures = 60 // columns that are not the module's name
 	name := min(max(t.term.Width-figures, 16), 36)
 	rows := [][]string{{" "}}
-	for _, c := range moduleColumns {
+	for _, c := range moduleColumns[:len(moduleColumns)-1] {
 		rows[0] = append(rows[0], strings.ToLower(strings.TrimPrefix(c, ">")))
 	}
 	for _, v := range t.r.moduleViews() {
-		rows = append(rows, []string{" ", shorten(v.Name, name), v.Runs, v.Requests, v.Failed, v.P95, v.Suffers()})
+		rows = append(rows, []string{" ", shorten(v.Name, name), v.Runs, v.Requests, v.Failed, v.P95})
 	}
 	t.table(rows, map[int]bool{3: true, 4: true, 5: true})
+	for _, v := range t.r.moduleViews() {
+		if len(v.Causes) > 0 {
+			t.f("%s", t.indented(v.Name+" suffers from "+v.Suffers(), "  "))
+		}
+	}
 }
