@@ -28,7 +28,12 @@ func fallbackSymptoms(b *evidence.Bundle) []Symptom {
 	return symptomsOfStatements(b)
 }
 
+// symptomsOfLoad are none where nothing else was read: of a system that nobody
+// looked at nothing can be said.
 func symptomsOfLoad(b *evidence.Bundle) []Symptom {
+	if len(b.Series)+len(b.Histograms)+len(b.Spans)+len(b.Postgres) == 0 {
+		return nil
+	}
 	var out []Symptom
 	for i := range b.Loads {
 		l := &b.Loads[i]

@@ -28,8 +28,9 @@ func TestFallbackSymptoms(t *testing.T) {
 	}{
 		"a span":                    {evidence.Bundle{Spans: spans, Loads: loads, Postgres: []evidence.Postgres{pg}}, "GET /list", "", 0.1, 1},
 		"the load tool":             {evidence.Bundle{Loads: loads, Postgres: []evidence.Postgres{pg}}, "list", "load tool", 2, 2},
-		"the load tool, one figure": {evidence.Bundle{Loads: []evidence.LoadRun{{Tool: "hey", End: 1000, Requests: []evidence.LoadStat{{Count: 30, P95: 1}}}}}, "all requests", "load tool", 1, 1},
+		"the load tool, one figure": {evidence.Bundle{Series: []evidence.Series{{}}, Loads: []evidence.LoadRun{{Tool: "hey", End: 1000, Requests: []evidence.LoadStat{{Count: 30, P95: 1}}}}}, "all requests", "load tool", 1, 1},
 		"statements":                {evidence.Bundle{Postgres: []evidence.Postgres{pg}}, "select * from t where a = ?", "statements", 0.2 + 0.1645, 1},
+		"the load tool alone":       {evidence.Bundle{Loads: loads}, "", "", 0, 0},
 		"nobody":                    {evidence.Bundle{}, "", "", 0, 0},
 	} {
 		c.bundle.Window = window

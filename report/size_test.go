@@ -69,6 +69,7 @@ func TestHTMLStaysSmall(t *testing.T) {
 // thirtyCharts has 31, each with three lines of 240 points.
 func thirtyCharts() *Report {
 	r := wide(30).report()
+	r.Objectives, r.Modules = nil, nil // the charts' weight
 	charts := r.Causes[0].Charts
 	for i := range r.Causes {
 		r.Causes[i].Charts = charts

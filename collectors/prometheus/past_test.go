@@ -2,6 +2,7 @@ package prometheus
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"os"
 	"os/exec"
@@ -33,7 +34,10 @@ func (p *past) add(series string, value func(i int) (float64, bool)) {
 	parts := max(1, p.finer)
 	for i := -40; i <= int(anHour.Duration()/every); i++ {
 		v, ok := value(i)
-		next, _ := value(i + 1)
+		next, followed := value(i + 1)
+		if !followed || math.IsNaN(next) || math.IsNaN(v) {
+			next = v // no line leads to what is not there
+		}
 		for part := 0; ok && part < parts; part++ {
 			fmt.Fprintf(&b, "%s %g %d\n", series, v+(next-v)*float64(part)/float64(parts), anHour.Start.Unix()+int64(i*15+part*15/parts))
 		}
