@@ -66,7 +66,7 @@ func testWaits(t *testing.T, r release) {
 			s.exec(conn, fmt.Sprintf("do $$ begin for i in 1..%d loop update busy set n = n + 1 where id = i %% 8; commit; end loop; end $$", times))
 			_ = conn.Close(context.Background())
 		}
-		churn(20_000)
+		churn(100_000)
 		all := judgeLoad(t, s, loaded{clients: 4, every: 50 * time.Millisecond, request: slices.Repeat([]string{"update busy set n = n + 1 where id = $1", "select n from busy where id = $1"}, 4),
 			beside: func(*server) { churn(3000) }}, views...)
 		s.exec(holder, "commit")
