@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/culprit-rca/culprit/collectors"
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
@@ -232,4 +233,40 @@ func traceIDs(b *evidence.Bundle) []evidence.TraceID {
 		out = append(out, s.Trace)
 	}
 	return out
+}
+
+// The parts of a trace may lie in several messages, and in several files.
+func TestTraceSplit(t *testing.T) {
+	whole := otlpTraces(0, 1)
+	parts := []ptrace.Traces{ptrace.NewTraces(), ptrace.NewTraces()}
+	for k := range parts { // the servers' spans here, the callers' there
+		whole.CopyTo(parts[k])
+		parts[k].ResourceSpans().At(0).ScopeSpans().At(0).Spans().RemoveIf(func(s ptrace.Span) bool { return (s.Kind() == ptrace.SpanKindServer) != (k == 0) })
+	}
+	want, err := readFile(t, prefixed(protoOf(t, whole)), Config{}, evidence.Window{})
+	if err != nil || len(want.Spans) != 2 {
+		t.Fatal(err, want)
+	}
+	got, err := readFile(t, prefixed(protoOf(t, parts[1]), protoOf(t, parts[0])), Config{}, evidence.Window{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameSpans(t, got.Spans, want.Spans, 1)
+	var files []collectors.Collector
+	for k, part := range parts {
+		path := filepath.Join(t.TempDir(), fmt.Sprint(k))
+		if err := os.WriteFile(path, prefixed(protoOf(t, part)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := NewFile(path, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	both, err := collectors.Collect(t.Context(), evidence.Window{}, files, collectors.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameSpans(t, both.Spans, want.Spans, 1)
 }
