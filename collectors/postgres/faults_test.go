@@ -253,10 +253,13 @@ func testHotRow(t *testing.T, r release) {
 	s := startRelease(t, r)
 	s.shop()
 	b := run(t, newCollector(t, Config{DSN: s.dsn("reader", "shop")}), func() {
+		conns := make([]*pgx.Conn, 6)
+		for i := range conns {
+			conns[i] = s.connect("postgres", "shop") // all before the first asks for the row
+		}
 		var wg sync.WaitGroup
 		stop := time.Now().Add(3 * time.Second)
-		for range 6 {
-			conn := s.connect("postgres", "shop")
+		for _, conn := range conns {
 			wg.Go(func() {
 				for time.Now().Before(stop) {
 					_, _ = conn.Exec(context.Background(), "begin")
