@@ -43,6 +43,7 @@ type Impact struct {
 	High       float64         `json:"high_s"`            // of the saving
 	AtMost     bool            `json:"at_most,omitempty"` // an upper bound: the request without the call, where the fix makes it faster at best
 	Method     string          `json:"method"`            // "what-if on 312 traces", "pool wait from metrics"
+	Spell      *Spell          `json:"spell,omitempty"`   // when: the percentile is of this time alone; nil: of the window
 	// Distribution is the whole latency of the operation now and then, by
 	// rising share; empty where only the percentile is known.
 	Distribution []Quantile `json:"distribution,omitempty"`

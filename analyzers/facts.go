@@ -13,7 +13,7 @@ import (
 // traces cleaned and indexed. Computed once, read-only.
 type Facts struct {
 	Symptoms []Symptom        // operations under load, by time spent in them
-	Slow     []Symptom        // those of Symptoms that are slow, worst first
+	Slow     []Symptom        // those of Symptoms that are slow, worst first, then those that were for a spell
 	Traces   []*Trace         `json:"-"`
 	Stages   []evidence.Stage // of the load, from its rate; nil where it shows none
 	Events   []evidence.Event // given, and starts and restarts that were seen
@@ -45,6 +45,7 @@ type Symptom struct {
 	Rates        []float64       `json:"rates,omitempty"` // requests per s, per bin
 	SlowBins     []bool          `json:"slow_bins,omitempty"`
 	Onset        *Onset          `json:"onset,omitempty"` // when p95 rose, where it shows a step
+	Spell        *Spell          `json:"spell,omitempty"` // a stretch that is slow; nil where all of it is, or none
 	Refs         []evidence.Ref  `json:"refs,omitempty"`
 	againstRun   bool            // BaselineP95 is of a run that was named as healthy
 }
@@ -91,15 +92,29 @@ func factsOf(b *evidence.Bundle) *Facts {
 		return cmp.Or(cmp.Compare(y.RPS*y.P95, x.RPS*x.P95), x.Entity.Compare(y.Entity))
 	})
 	f.slow = slowTimesOf(f.Symptoms)
-	for _, s := range f.Symptoms {
-		if s.Slow {
-			f.Slow = append(f.Slow, s)
+	f.addSpells(b)
+	f.Slow = slowest(f.Symptoms)
+	return f
+}
+
+// slowest are those that are slow, worst first; then those that were for a
+// spell.
+func slowest(symptoms []Symptom) (out []Symptom) {
+	for _, s := range symptoms {
+		if s.Slow || s.Spell != nil {
+			out = append(out, s)
 		}
 	}
-	slices.SortStableFunc(f.Slow, func(x, y Symptom) int {
-		return cmp.Or(cmp.Compare(y.P95, x.P95), x.Entity.Compare(y.Entity))
+	spell := func(s *Symptom) int {
+		if s.Spell == nil {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(out, func(x, y Symptom) int {
+		return cmp.Or(cmp.Compare(spell(&x), spell(&y)), cmp.Compare(y.inSpell().P95, x.inSpell().P95), x.Entity.Compare(y.Entity))
 	})
-	return f
+	return out
 }
 
 // Symptom of a service's operation, or nil.
@@ -136,6 +151,12 @@ func symptomOfHistogram(b *evidence.Bundle, h *evidence.Histogram) Symptom {
 		s.baselineFromHistogram(b, h)
 	}
 	s.judge()
+	if !s.Slow && s.Requests >= minRequests {
+		if s.Spell = findSpell(b.Window, h); s.Spell != nil {
+			s.markSpell()
+			s.Why = "p95 " + s.Spell.Text()
+		}
+	}
 	return s
 }
 
@@ -191,7 +212,7 @@ func (s *Symptom) judge() {
 	case s.Requests < minRequests:
 		s.Why = fmt.Sprintf("only %.0f requests: too few for a p95", s.Requests)
 		return
-	case s.BaselineP95 > 0 && s.P95Low >= s.BaselineP95*degradedRatio*0.75 && s.P95 >= s.BaselineP95*degradedRatio && s.P95-s.BaselineP95 >= degradedFloor:
+	case degraded(s.P95, s.P95Low, s.BaselineP95):
 		s.Slow = true
 		s.Why = fmt.Sprintf("p95 is %.1f times that of %s", s.P95/s.BaselineP95, s.BaselineNote)
 	case s.P95 >= objectiveP95 && !s.againstRun:

@@ -57,13 +57,21 @@ func newSample(traces []*Trace, target evidence.Entity) *requestSample {
 }
 
 // predict is Predict at the tail, from what is known of the operation
-// already. Only the traces touched, in their order, can change.
+// already: in the whole window, or in its spell where the mechanism is more of
+// the tail then. Only the traces touched, in their order, can change.
 func (f *Facts) predict(target evidence.Entity, touched []*Trace, cut func(*Trace) Cuts) *Impact {
 	s := f.index.asked[target]
 	if s == nil {
 		return nil
 	}
-	return s.predict(tracedTail, touched, cut)
+	whole := s.predict(tracedTail, touched, cut)
+	if at := f.index.spells[target]; at != nil && whole != nil {
+		if i := at.sample.predict(tracedTail, touched, cut); i != nil && i.Share() > whole.Share() {
+			i.Spell = at.spell
+			return i
+		}
+	}
+	return whole
 }
 
 func (s *requestSample) predict(q float64, touched []*Trace, cut func(*Trace) Cuts) *Impact {

@@ -82,6 +82,9 @@ func (p *Pass) roughImpact(r rough) (*Impact, []evidence.Entity) {
 		if !r.meets(s) || !r.canMove(s) {
 			continue
 		}
+		if in := s.inSpell(); r.cost(in)*s.P95 > r.cost(s)*in.P95 {
+			s = in
+		}
 		saved := r.cost(s)
 		if saved > most || saved == most && worst != nil && s.P95 > worst.P95 {
 			worst, most = s, saved
@@ -90,7 +93,11 @@ func (p *Pass) roughImpact(r rough) (*Impact, []evidence.Entity) {
 	if worst == nil {
 		return nil, nil
 	}
-	return r.impact(worst, most)
+	i, hurt := r.impact(worst, most)
+	if worst.P95 != p.Facts.Symptom(worst.Entity.Service, worst.Entity.Operation).P95 {
+		i.Spell = worst.Spell
+	}
+	return i, hurt
 }
 
 // canMove says whether a mechanism that struck so often can be what an

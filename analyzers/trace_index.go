@@ -9,6 +9,7 @@ import (
 // traceIndex is what analyzers look up in the traces again and again.
 type traceIndex struct {
 	asked      map[evidence.Entity]*requestSample // by operation of a root
+	spells     map[evidence.Entity]*spellSample   // by operation of a root
 	served     map[evidence.Entity]float64        // requests to every operation, weighted, wherever they were called
 	services   map[string]*spanSet
 	statements map[string]*spanSet // by key of the statement

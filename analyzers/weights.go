@@ -40,7 +40,7 @@ type requestTotal struct {
 // says that the sample's latencies are not those of the requests, the weights
 // are set so that they are. A sample that agrees with it stays as it is.
 func weighByHistograms(b *evidence.Bundle, traces []*Trace) (notes []string) {
-	totals := requestTotals(b)
+	totals := requestTotals(b, b.Window.Start.UnixMilli(), b.Window.End.UnixMilli())
 	if len(totals) == 0 {
 		return nil
 	}
@@ -50,7 +50,7 @@ func weighByHistograms(b *evidence.Bundle, traces []*Trace) (notes []string) {
 	}
 	for _, e := range rootOperations(traces) {
 		total, sample := totals[e], byOperation[e]
-		if len(sample) < 2*leastOfStratum || total.all < max(minRequests, float64(len(sample))) {
+		if !total.canWeigh(sample) {
 			continue
 		}
 		if note := total.weigh(sample); note != "" && len(notes) < mostWeighed {
@@ -60,14 +60,20 @@ func weighByHistograms(b *evidence.Bundle, traces []*Trace) (notes []string) {
 	return notes
 }
 
-func requestTotals(b *evidence.Bundle) map[evidence.Entity]requestTotal {
+// canWeigh says whether both are enough to hold a sample against the requests.
+func (r *requestTotal) canWeigh(sample []*Trace) bool {
+	return len(sample) >= 2*leastOfStratum && r.all >= max(minRequests, float64(len(sample)))
+}
+
+// requestTotals by operation, between two times in Unix ms.
+func requestTotals(b *evidence.Bundle, from, to int64) map[evidence.Entity]requestTotal {
 	totals := map[evidence.Entity]requestTotal{}
 	for i := range b.Histograms {
 		h := &b.Histograms[i]
 		if h.Kind != evidence.ServerLatency || h.Entity.Instance != "" || len(h.Bounds) == 0 {
 			continue
 		}
-		counts := h.Counts(b.Window.Start.UnixMilli(), b.Window.End.UnixMilli())
+		counts := h.Counts(from, to)
 		if all := sum(counts); all > totals[h.Entity].all {
 			totals[h.Entity] = requestTotal{h.Bounds, counts, all}
 		}

@@ -124,7 +124,7 @@ func symptoms(f *analyzers.Facts, affected []evidence.Entity) []Symptom {
 	charted := 0
 	for _, s := range inOrder(f, affected) {
 		sym := symptom(s)
-		if s.Slow || slices.Contains(affected, s.Entity) {
+		if sym.Slow || slices.Contains(affected, s.Entity) {
 			sym.SlowSpans = slowSpans(s)
 			if charted < chartedSlow {
 				sym.Charts, sym.Throughput = symptomCharts(s, charted == 0), loadPoints(s)
@@ -156,7 +156,7 @@ func symptom(s analyzers.Symptom) Symptom {
 		Service: s.Entity.Service, Operation: s.Entity.Operation,
 		RPS: s.RPS, ErrorRatio: s.ErrorRatio, P50: s.P50, P95: s.P95, P99: s.P99,
 		P95Low: s.P95Low, P95High: s.P95High, BaselineNote: s.BaselineNote,
-		Slow: s.Slow, Why: s.Why, Source: s.Source,
+		Slow: s.Slow || s.Spell != nil, Why: s.Why, Source: s.Source,
 	}
 	if s.BaselineP95 > 0 {
 		out.BaselineP95 = &s.BaselineP95

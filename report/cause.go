@@ -105,10 +105,14 @@ func impact(i *analyzers.Impact) *Impact {
 	if i == nil {
 		return nil
 	}
-	return &Impact{
+	out := &Impact{
 		Service: i.Operation.Service, Operation: i.Operation.Operation, Percentile: percentile(i.Percentile),
 		Now: i.Now, Then: i.Then, Saved: i.Saved(), Low: i.Low, High: i.High, Share: i.Share(), AtMost: i.AtMost, Method: i.Method,
 	}
+	if i.Spell != nil {
+		out.During = &Span{i.Spell.From, i.Spell.To}
+	}
+	return out
 }
 
 // explains gives the ranks of the causes that h accounts for, and apart the

@@ -131,6 +131,7 @@ type Impact struct {
 	Share      float64 `json:"share"`             // of Now, 0..1
 	AtMost     bool    `json:"at_most,omitempty"` // Saved is an upper bound
 	Method     string  `json:"method,omitempty"`
+	During     *Span   `json:"during,omitempty"` // the percentile is of this time alone; nil: of the window
 	// Distribution is the whole latency now and then, by rising share.
 	Distribution []analyzers.Quantile `json:"distribution,omitempty"`
 }

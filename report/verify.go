@@ -155,7 +155,7 @@ func unseen(c *Cause, after *Report) string {
 // promise compares what was saved with the least that was promised.
 func (x *VerifiedCause) promise() string {
 	switch saved := x.P95Before - x.P95After; {
-	case x.Promised == nil || x.P95Before == 0 || x.P95After == 0 || x.Verdict != CauseGone || x.Promised.Percentile != "p95":
+	case x.Promised == nil || x.P95Before == 0 || x.P95After == 0 || x.Verdict != CauseGone || x.Promised.Percentile != "p95", x.Promised.During != nil:
 		return PromiseUntold
 	case saved < x.Promised.Low && !x.Promised.AtMost, saved <= 0:
 		return PromiseBroken

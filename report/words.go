@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/culprit-rca/culprit/analyzers"
 	"github.com/culprit-rca/culprit/collectors/evidence"
 	"github.com/culprit-rca/culprit/rules"
 )
@@ -140,7 +141,11 @@ func nowThen(i *Impact) string {
 	if i.AtMost {
 		saves = "saves at most"
 	}
-	s := fmt.Sprintf("%s of %s: %s now, %s with this gone; %s %s", i.Percentile, i.target(), seconds(i.Now), seconds(i.Then), saves, seconds(i.Saved))
+	now := "now"
+	if i.During != nil {
+		now = "from " + (&analyzers.Spell{From: i.During.Start, To: i.During.End}).When()
+	}
+	s := fmt.Sprintf("%s of %s: %s %s, %s with this gone; %s %s", i.Percentile, i.target(), seconds(i.Now), now, seconds(i.Then), saves, seconds(i.Saved))
 	if i.High > i.Low {
 		s += fmt.Sprintf(" (95 %% interval %s)", secondsRange(i.Low, i.High))
 	}

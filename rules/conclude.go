@@ -57,8 +57,12 @@ func causeHeadline(causes []*Hypothesis) string {
 	if i.AtMost {
 		about = "at best"
 	}
-	text := fmt.Sprintf("%s has a p%.0f of %s. %s: %s, %s. Without it the p%.0f would be %s %s.",
-		place(i.Operation), i.Percentile*100, latency(i.Now), belief(h.Score), short(h.Rule.Title), place(h.Subject), i.Percentile*100, about, latency(i.Then))
+	what, then := place(i.Operation)+" has", ""
+	if i.Spell != nil {
+		what, then = "From "+i.Spell.When()+" "+place(i.Operation)+" had", " then"
+	}
+	text := fmt.Sprintf("%s a p%.0f of %s. %s: %s, %s. Without it the p%.0f%s would be %s %s.",
+		what, i.Percentile*100, latency(i.Now), belief(h.Score), short(h.Rule.Title), place(h.Subject), i.Percentile*100, then, about, latency(i.Then))
 	if n := len(causes) - 1; n > 0 {
 		text += fmt.Sprintf(" %d further cause%s below.", n, plural(n))
 	}
@@ -136,6 +140,9 @@ func belief(score float64) string {
 
 func unexplained(s analyzers.Symptom, leads []*Hypothesis) string {
 	text := fmt.Sprintf("%s is slow (p95 %s; %s), and no cause reached the bar of evidence.", place(s.Entity), latency(s.P95), s.Why)
+	if s.Spell != nil {
+		text = fmt.Sprintf("%s was slow for a while (%s), and no cause reached the bar of evidence.", place(s.Entity), s.Why)
+	}
 	if len(leads) > 0 {
 		text += fmt.Sprintf(" The best lead: %s, %s.", short(leads[0].Rule.Title), place(leads[0].Subject))
 	}

@@ -241,7 +241,7 @@ func (h *Hypothesis) gainReason(r *analyzers.Result) string {
 		return "" // the score is capped below the bar already
 	}
 	bar := minShare
-	if s := r.Facts.Symptom(i.Operation.Service, i.Operation.Operation); s != nil && s.Slow {
+	if s := r.Facts.Symptom(i.Operation.Service, i.Operation.Operation); i.Spell != nil || s != nil && s.Slow {
 		bar = minShareSlow
 	} else if i.AtMost {
 		return fmt.Sprintf("%s is not slow, and what of its p%.0f of %s could be spared is not known", i.Operation, i.Percentile*100, latency(i.Now))
