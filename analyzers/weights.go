@@ -15,6 +15,10 @@ const (
 	// (Cochran, Sampling Techniques, 1977, on post-stratification, asks for
 	// more than a few).
 	leastOfStratum = 10
+	// leastOfLongest suffices for the longest range: joined with the one below, a
+	// few slow traces would speak for no more requests than as many fast ones,
+	// and it is the tail that is asked about.
+	leastOfLongest = fewestTraces
 	// clockSlack: the middleware that counts a request and the span that
 	// records it do not begin and end at the same instant. A sample is biased
 	// only if its durations, a tenth longer or shorter, would still be so.
@@ -160,6 +164,9 @@ func (r *requestTotal) strata(sample []*Trace) []stratum {
 	}
 	if len(out) == 0 {
 		return []stratum{next}
+	}
+	if len(next.traces) >= leastOfLongest {
+		return append(out, next)
 	}
 	last := &out[len(out)-1]
 	last.requests += next.requests

@@ -38,7 +38,7 @@ func (s *search) exemplarJobs(ctx context.Context, w evidence.Window) []job {
 
 func (s *search) hasSlowBand() bool {
 	for _, t := range s.targets {
-		if t.threshold > 0 {
+		if t.slowFrom() > 0 {
 			return true
 		}
 	}
@@ -51,7 +51,7 @@ func (s *search) hasSlowBand() bool {
 func (s *search) drawExemplar(j job, traces []found) {
 	for _, tr := range traces {
 		for _, t := range s.targets {
-			if ns, ok := tr.longest(t.service, t.name); ok && tr.id == j.trace && t.threshold > 0 && ns >= t.threshold {
+			if ns, ok := tr.longest(t.service, t.name); ok && tr.id == j.trace && t.slowFrom() > 0 && ns >= t.slowFrom() {
 				before := len(t.drawn)
 				s.keep(t, tr)
 				s.exemplars += len(t.drawn) - before

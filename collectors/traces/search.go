@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"slices"
 	"sync"
@@ -21,14 +22,21 @@ const (
 	maxSlices    = 12  // of the window
 	maxServices  = 200 // looked at
 	pilotDepth   = 20
-	tailFrom     = 0.9 // quantile of an operation's durations from which the slow band begins
+	tailFrom     = 0.9 // quantile of an operation's durations from which the slow band begins, and each of its levels
 	tailLeast    = 10  // durations needed to know that quantile
+	maxLevels    = 3   // of the slow band: a tenth, a hundredth and a thousandth of the requests
 )
 
 // search is one sampling of a store: a pilot finds the root operations, then
 // every operation is asked for in every slice of the window, first whatever
 // comes, then the slow ones. One large query would give the newest traces, or
 // whatever the store's index puts first.
+//
+// Of the slow ones there may be more than are asked for, too, and the slowest
+// come in bursts that the newest few miss. So the slowest tenth of what came is
+// asked for by itself, and of these again, until a slice has no more than was
+// asked for (multilevel splitting: Kahn and Harris, Estimation of Particle
+// Transmission by Random Sampling, 1951).
 type search struct {
 	cfg     *Config
 	store   store
@@ -52,8 +60,15 @@ type target struct {
 	pilot              int    // traces of it in the pilot
 	base               []int64
 	drawn              []draw
-	cut                []bool // per slice: there was more than was asked for
-	threshold          int64  // ns, where the slow band begins; 0 unknown
+	cut                []bool  // per slice: there was more than was asked for
+	levels             []level // of the slow band; none where its beginning is not known
+}
+
+// level is a part of the slow band: all that is at least so slow.
+type level struct {
+	threshold int64   // ns
+	answered  []int64 // durations of what came, seen before or not
+	cut       []bool  // per slice: there was more than was asked for
 }
 
 // draw is one trace kept for a target.
@@ -82,7 +97,12 @@ func (s *search) run(ctx context.Context, w evidence.Window) error {
 	s.each(ctx, "sampled", p.baseJobs(s.targets), s.draw)
 	s.aim()
 	s.each(ctx, "fetched", s.exemplarJobs(ctx, w), s.drawExemplar)
-	s.each(ctx, "sampled slow", p.tailJobs(s.targets), s.drawSlow)
+	for n := range p.levels {
+		if n > 0 {
+			s.climb()
+		}
+		s.each(ctx, "sampled slow", p.tailJobs(s.targets, n+1), s.drawSlow)
+	}
 	if len(s.sample.spans) == 0 && s.err != nil {
 		return s.err
 	}
@@ -274,28 +294,40 @@ func (s *search) ended() bool {
 
 // plan divides the window and the budget of traces.
 type plan struct {
-	slices     []evidence.Window // in an order that spreads over the window from the start
-	base, tail int               // traces asked for, a slice and target
+	slices []evidence.Window // in an order that spreads over the window from the start
+	share  int               // traces of a target
+	base   int               // of these asked for in a slice, whatever their duration
+	levels int               // of the slow band, over which the others go
 }
 
-// newPlan gives each target its share of the traces, two thirds to what comes
-// and one third to what is slow.
+// newPlan gives each target its share of the traces, half to what comes and half
+// to what is slow, over as many levels as leave two traces to each.
 func newPlan(w evidence.Window, targets, maxTraces int) plan {
 	share := min(perOperation, max(maxTraces/max(targets, 1), 6))
 	n := int64(min(maxSlices, share/6))
-	step := w.Duration() / time.Duration(n)
 	var p plan
 	for _, i := range spread(int(n)) {
-		from := w.Start.Add(time.Duration(i) * step)
-		to := from.Add(step)
-		if i == int(n)-1 {
-			to = w.End
-		}
-		p.slices = append(p.slices, evidence.Window{Start: from, End: to})
+		p.slices = append(p.slices, evidence.Window{Start: border(w, i, int(n)), End: border(w, i+1, int(n))})
 	}
-	p.base = max(1, share*2/3/int(n))
-	p.tail = max(1, share/3/int(n))
+	p.share, p.base = share, max(1, share/2/int(n))
+	p.levels = max(1, min(maxLevels, p.base/2))
 	return p
+}
+
+// border is where slice i of n begins: off the even cut by up to a quarter of a
+// slice, by the golden ratio. Stores give the newest of a slice first, and what
+// comes at even intervals, as a scrape or an expiry does, would always be met,
+// or never.
+func border(w evidence.Window, i, n int) time.Time {
+	if i == n {
+		return w.End
+	}
+	at := float64(i)
+	if i > 0 {
+		_, off := math.Modf(float64(i) * math.Phi)
+		at += (off - 0.5) / 2
+	}
+	return w.Start.Add(time.Duration(at / float64(n) * float64(w.Duration())))
 }
 
 // spread orders 0..n-1 by van der Corput's sequence in base 2, so that any
@@ -326,17 +358,31 @@ func (p plan) baseJobs(targets []*target) []job {
 	return out
 }
 
-// tailJobs asks for the slow ones wherever there was more than was asked for.
-func (p plan) tailJobs(targets []*target) []job {
+// tailJobs asks for the slow ones of the n-th level, from 1, wherever there was
+// more than was asked for below it. The last level takes what is left of a
+// target's share, each before it half of that.
+func (p plan) tailJobs(targets []*target, n int) []job {
 	var out []job
-	for i, w := range p.slices {
-		for _, t := range targets {
-			if t.threshold == 0 || !t.cut[i] {
-				continue
+	for _, t := range targets {
+		if len(t.levels) != n {
+			continue
+		}
+		below := t.cut
+		if n > 1 {
+			below = t.levels[n-2].cut
+		}
+		var in []int
+		for i, cut := range below {
+			if cut {
+				in = append(in, i)
 			}
-			q := query{service: t.service, operation: t.operation, window: w, depth: p.tail, slower: time.Duration(t.threshold)}
+		}
+		depth := max(1, (p.share-len(t.drawn))/max(1, len(in))/min(2, p.levels-n+1))
+		for _, i := range in {
+			q := query{service: t.service, operation: t.operation, window: p.slices[i], depth: depth, slower: time.Duration(t.levels[n-1].threshold)}
 			out = append(out, job{query: q, target: t, slice: i})
 		}
 	}
+	slices.SortStableFunc(out, func(a, b job) int { return cmp.Compare(a.slice, b.slice) })
 	return out
 }

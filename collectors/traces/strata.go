@@ -19,14 +19,17 @@ func (s *search) draw(j job, traces []found) {
 	}
 }
 
-// drawSlow takes the traces of the slow band. Some stores ignore a predicate:
-// what is not slow is left.
+// drawSlow takes the traces of a level of the slow band. Some stores ignore a
+// predicate: what is not slow is left.
 func (s *search) drawSlow(j job, traces []found) {
+	l := &j.target.levels[len(j.target.levels)-1]
 	for _, tr := range traces {
-		if ns, _ := tr.longest(j.target.service, j.target.name); ns >= j.target.threshold {
+		if ns, _ := tr.longest(j.target.service, j.target.name); ns >= l.threshold {
+			l.answered = append(l.answered, ns)
 			s.keep(j.target, tr)
 		}
 	}
+	l.cut[j.slice] = len(traces) >= j.depth
 }
 
 func (s *search) keep(t *target, tr found) {
@@ -44,39 +47,99 @@ func (s *search) aim() {
 			continue
 		}
 		slices.Sort(t.base)
-		t.threshold = t.base[int(tailFrom*float64(len(t.base)))]
+		t.levels = []level{newLevel(t.base, len(t.cut))}
 	}
 }
 
+// newLevel begins at the slowest tenth of some durations, which are sorted.
+func newLevel(of []int64, slices int) level {
+	return level{threshold: of[int(tailFrom*float64(len(of)))], cut: make([]bool, slices)}
+}
+
+// climb adds a level to the slow bands of which the last could not be seen
+// whole, where what came of it tells of something slower still.
+func (s *search) climb() {
+	for _, t := range s.targets {
+		if len(t.levels) == 0 {
+			continue
+		}
+		last := t.levels[len(t.levels)-1]
+		if len(last.answered) < tailLeast || !slices.Contains(last.cut, true) {
+			continue
+		}
+		slices.Sort(last.answered)
+		if next := newLevel(last.answered, len(t.cut)); next.threshold > last.threshold {
+			t.levels = append(t.levels, next)
+		}
+	}
+}
+
+// slowFrom is where the slow band begins, in ns; 0 unknown.
+func (t *target) slowFrom() int64 {
+	if len(t.levels) == 0 {
+		return 0
+	}
+	return t.levels[0].threshold
+}
+
+// levelOf a duration in ns: how many levels of the slow band it reaches.
+func (t *target) levelOf(ns int64) int {
+	n := 0
+	for n < len(t.levels) && ns >= t.levels[n].threshold {
+		n++
+	}
+	return n
+}
+
+// shares of the requests that reach each level of the slow band and no higher
+// one, the rest first: of those drawn without regard to duration so many reach
+// the first, and of those that came of each level so many reach the next.
+func (t *target) shares() []float64 {
+	reach := []float64{1}
+	below := t.base
+	for _, l := range t.levels {
+		above := 0.0
+		for _, ns := range below {
+			if ns >= l.threshold {
+				above++
+			}
+		}
+		if len(below) > 0 {
+			above /= float64(len(below))
+		}
+		reach, below = append(reach, reach[len(reach)-1]*above), l.answered
+	}
+	for k := range len(reach) - 1 {
+		reach[k] -= reach[k+1]
+	}
+	return reach
+}
+
 // weights says how many requests each trace of a target speaks for, relative
-// to the target's others (mean 1): the slow band was drawn more densely, and
-// its true share is that among the traces drawn without regard to duration.
+// to the target's others (mean 1): the levels of the slow band were drawn more
+// densely, and their true shares are those among the traces drawn below each.
 func (t *target) weights() []evidence.TraceWeight {
-	if t.threshold == 0 || len(t.base) == 0 || len(t.drawn) == 0 {
+	if len(t.levels) == 0 || len(t.base) == 0 || len(t.drawn) == 0 {
 		return nil
 	}
-	isSlow := func(ns int64) bool { return ns >= t.threshold }
-	share := 0.0
-	for _, ns := range t.base {
-		if isSlow(ns) {
-			share += 1 / float64(len(t.base))
-		}
-	}
-	slow := 0
+	drawn, shares, all := make([]float64, len(t.levels)+1), t.shares(), 0.0
 	for _, d := range t.drawn {
-		if isSlow(d.duration) {
-			slow++
+		drawn[t.levelOf(d.duration)]++
+	}
+	for k, n := range drawn {
+		if n > 0 {
+			all += shares[k]
 		}
 	}
-	n, rest := float64(len(t.drawn)), len(t.drawn)-slow
-	if slow == 0 || rest == 0 {
+	if drawn[0] == 0 || drawn[0] == float64(len(t.drawn)) || all == 0 {
 		return nil
 	}
 	var out []evidence.TraceWeight
 	for _, d := range t.drawn {
-		w := evidence.TraceWeight{Trace: d.trace, Weight: (1 - share) * n / float64(rest), Stratum: "base"}
-		if isSlow(d.duration) {
-			w.Weight, w.Stratum = share*n/float64(slow), "tail"
+		k := t.levelOf(d.duration)
+		w := evidence.TraceWeight{Trace: d.trace, Weight: shares[k] / all * float64(len(t.drawn)) / drawn[k], Stratum: "base"}
+		if k > 0 {
+			w.Stratum = "tail"
 		}
 		out = append(out, w)
 	}
@@ -120,7 +183,7 @@ func (s *search) limits() []string {
 		}
 	}
 	if cut > 0 {
-		out = append(out, fmt.Sprintf("%d of %d root operations had more traces than were asked for: the sample is even over time, the slow tenth is drawn more densely and weighted back", cut, len(s.targets)))
+		out = append(out, fmt.Sprintf("%d of %d root operations had more traces than were asked for: the sample is even over time, the slow tenth, and of it the slowest, is drawn more densely and weighted back", cut, len(s.targets)))
 	}
 	if s.exemplars > 0 {
 		out = append(out, s.exemplarNote())

@@ -30,9 +30,8 @@ func TestPlan(t *testing.T) {
 		if sum != w.Duration() {
 			t.Errorf("%d targets: slices cover %s", targets, sum)
 		}
-		each := len(p.slices) * (p.base + p.tail)
-		if each > perOperation || each*targets > defaultTraces || p.base < 1 || p.tail < 1 {
-			t.Errorf("%d targets: %d slices of %d and %d", targets, len(p.slices), p.base, p.tail)
+		if p.share > perOperation || p.share*targets > defaultTraces || p.base < 1 || p.base*len(p.slices) > p.share || p.levels < 1 {
+			t.Errorf("%d targets: %d slices of %d of %d, %d levels", targets, len(p.slices), p.base, p.share, p.levels)
 		}
 	}
 }
@@ -40,7 +39,7 @@ func TestPlan(t *testing.T) {
 // A target of 900 fast and 100 slow requests: the slow are drawn as often as
 // the fast, and their weights bring them back to a tenth.
 func TestWeights(t *testing.T) {
-	tg := &target{threshold: 1000}
+	tg := &target{levels: []level{{threshold: 1000}}}
 	for i := range 100 {
 		ns := int64(100)
 		if i%10 == 0 {
@@ -61,6 +60,60 @@ func TestWeights(t *testing.T) {
 	}
 	if math.Abs(total-180) > 1e-9 || math.Abs(slow/total-0.1) > 1e-9 {
 		t.Errorf("total %v, slow share %v", total, slow/total)
+	}
+}
+
+// Of 10,000 requests 500 are slow, and 20 of these very slow: each level is asked
+// for by itself where the one below holds more than is asked for, no target
+// takes more than its share, and the weights give every level its true share.
+func TestLevels(t *testing.T) {
+	p := newPlan(evidence.Window{Start: epoch, End: epoch.Add(time.Minute)}, 5, defaultTraces)
+	tg := &target{name: "get"}
+	s := &search{targets: []*target{tg}, sample: sample{maxTraces: defaultTraces, maxSpans: defaultSpans, seen: map[evidence.TraceID]bool{}}}
+	answer := func(j job) (out []found) {
+		for k := 10_000*(j.slice+1)/len(p.slices) - 1; k >= 10_000*j.slice/len(p.slices) && len(out) < j.depth; k-- {
+			ns := int64(100 + k%50)
+			if k%20 < 1 {
+				ns = 10_000 + int64(k)
+			}
+			if k%500 < 1 {
+				ns = 1_000_000
+			}
+			if ns >= int64(j.slower) {
+				out = append(out, found{evidence.TraceID{1, byte(k >> 8), byte(k)}, []evidence.Span{{Name: "get", End: ns}}})
+			}
+		}
+		return out
+	}
+	for _, j := range p.baseJobs(s.targets) {
+		s.draw(j, answer(j))
+	}
+	s.aim()
+	asked := 0
+	for n := range p.levels {
+		if n > 0 {
+			s.climb()
+		}
+		for _, j := range p.tailJobs(s.targets, n+1) {
+			s.drawSlow(j, answer(j))
+			asked++
+		}
+	}
+	slowest, verySlow, all := 0, 0.0, 0.0
+	for i, w := range tg.weights() {
+		all += w.Weight
+		if tg.drawn[i].duration >= 10_000 {
+			verySlow += w.Weight
+		}
+		if tg.drawn[i].duration == 1_000_000 {
+			slowest++
+		}
+	}
+	if len(tg.levels) < 2 || slowest < 10 || len(tg.drawn) > p.share || asked > p.levels*len(p.slices) {
+		t.Errorf("%d levels, %d of the slowest, %d drawn of %d, %d asked", len(tg.levels), slowest, len(tg.drawn), p.share, asked)
+	}
+	if share := verySlow / all; share < 0.02 || share > 0.08 {
+		t.Errorf("the slow are %.3f of the requests by their weights, and not 0.05", share)
 	}
 }
 
