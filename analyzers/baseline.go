@@ -44,3 +44,6 @@ func (s *Symptom) baselineFromRun(b *evidence.Bundle) bool {
 	}
 	return false
 }
+
+// AgainstRun says whether the baseline is of a run that was named as healthy.
+func (s *Symptom) AgainstRun() bool { return s.againstRun }

@@ -121,3 +121,6 @@ func (s *Symptom) ofServers() bool { return s.Source == fromHistograms || s.Sour
 func (f *Facts) ofRequests() bool {
 	return len(f.Symptoms) > 0 && f.Symptoms[0].Source != fromStatements
 }
+
+// Counted says whether all requests were counted, and not sampled.
+func (s *Symptom) Counted() bool { return s.Source == fromHistograms || s.Source == fromClient }

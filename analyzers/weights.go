@@ -94,6 +94,9 @@ func (r *requestTotal) weigh(sample []*Trace) string {
 	slices.SortStableFunc(sample, func(a, b *Trace) int { return cmp.Compare(a.duration(), b.duration()) })
 	bound := r.worstBound(sample)
 	if bound < 0 {
+		bound = r.boundOfTail(sample)
+	}
+	if bound < 0 {
 		return ""
 	}
 	was := shareAbove(sample, r.bounds[bound])
@@ -122,6 +125,22 @@ func (r *requestTotal) worstBound(sample []*Trace) int {
 		}
 	}
 	return worst
+}
+
+// boundOfTail is the bound between the p95 of a sample and that of the requests,
+// where one is at least double the other beyond its bucket; -1 where it is not.
+// Where few requests are very slow, a share that is off by no more than chance
+// moves the p95 from the one kind to the other, and it is what is foretold.
+func (r *requestTotal) boundOfTail(sample []*Trace) int {
+	_, low, high := evidence.QuantileOf(r.bounds, r.counts, tracedTail)
+	for k, bound := range r.bounds {
+		short := bound == low && shareAbove(sample, bound/degradedRatio) <= 1-tracedTail
+		long := bound == high && shareAbove(sample, bound*degradedRatio) > 1-tracedTail
+		if short || long {
+			return k
+		}
+	}
+	return -1
 }
 
 // standardError of a share in a weighted sample, if either the share or the

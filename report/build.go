@@ -61,6 +61,9 @@ func Build(b *evidence.Bundle, res *analyzers.Result, j *rules.Judgement, opts O
 		r.Baseline = new(utc(run.Window))
 	}
 	r.Verdict = Verdict{Status: j.Status, Headline: cmp.Or(j.Headline, headline(j.Status, r))}
+	for _, w := range j.Blind {
+		r.Verdict.NotRead = append(r.Verdict.NotRead, w.Witness)
+	}
 	r.Modules = r.modules()
 	out := cleaned(*r)
 	return &out

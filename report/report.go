@@ -55,6 +55,7 @@ type Generator struct {
 type Verdict struct {
 	Status   rules.VerdictStatus `json:"status"`
 	Headline string              `json:"headline"`
+	NotRead  []string            `json:"not_read,omitempty"` // witnesses that told nothing, and might have shown a cause
 }
 
 // Zone in which times are shown besides the offset from the window's start.

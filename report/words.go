@@ -38,6 +38,9 @@ func statusWord(r *Report) string {
 		}
 		return "Cause found"
 	case rules.NoProblem:
+		if len(r.Verdict.NotRead) > 0 {
+			return "No problem in what was read"
+		}
 		return "No problem found"
 	case rules.RunUnusable:
 		return "Run not usable"

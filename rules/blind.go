@@ -99,12 +99,8 @@ func sourceOf(k evidence.Kind) string {
 func blindText(blind []Blind) string {
 	var text strings.Builder
 	for _, w := range blind {
-		was := "was"
-		if strings.HasSuffix(w.Witness, "s") {
-			was = "were"
-		}
 		named := w.Causes[:min(namedBlind, len(w.Causes))]
-		fmt.Fprintf(&text, " %s %s not read, and without %s could not be seen: %s", capital(w.Witness), was, pronoun(was), strings.Join(named, ", "))
+		fmt.Fprintf(&text, " Without %s, which %s not read, could not be seen: %s", w.Witness, w.was(), strings.Join(named, ", "))
 		if n := len(w.Causes) - len(named); n > 0 {
 			fmt.Fprintf(&text, ", and %d more", n)
 		}
@@ -113,11 +109,22 @@ func blindText(blind []Blind) string {
 	return text.String()
 }
 
-func pronoun(was string) string {
-	if was == "were" {
-		return "them"
+// notRead names the missing witnesses: "traces and metrics were not read".
+func notRead(blind []Blind) string {
+	names := make([]string, len(blind))
+	for i, w := range blind {
+		names[i] = w.Witness
 	}
-	return "it"
+	was := "were"
+	if len(blind) == 1 {
+		was = blind[0].was()
+	}
+	return strings.Join(names, " and ") + " " + was + " not read"
 }
 
-func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+func (w *Blind) was() string {
+	if strings.HasSuffix(w.Witness, "s") {
+		return "were"
+	}
+	return "was"
+}

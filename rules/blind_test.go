@@ -20,7 +20,7 @@ func TestVerdictNamesTheMissingWitness(t *testing.T) {
 	if len(j.Blind) != 1 || j.Blind[0].Witness != "traces" || !slices.Contains(j.Blind[0].Causes, "N+1") {
 		t.Errorf("without traces: %+v", j.Blind)
 	}
-	if j.Status != NoProblem || !strings.Contains(j.Headline, "in what could be seen") || !strings.Contains(j.Headline, "Traces were not read") {
+	if j.Status != NoProblem || !strings.HasPrefix(j.Headline, "Not an all-clear, for traces were not read: ") || !strings.Contains(j.Headline, "could not be seen: ") || !strings.Contains(j.Headline, "N+1") {
 		t.Errorf("%s: %s", j.Status, j.Headline)
 	}
 }

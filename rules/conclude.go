@@ -34,12 +34,15 @@ func (j *Judgement) conclude(b *evidence.Bundle, r *analyzers.Result) {
 		j.Status = RunUnusable
 		j.Headline = fmt.Sprintf("Only %.0f requests lie in the window: too few for a percentile. Run more load, or widen the window.", requests)
 	case len(r.Facts.Slow) > 0:
-		j.Status, j.Headline = Inconclusive, unexplained(r.Facts.Slow[0], j.Leads)
+		j.Status, j.Headline = Inconclusive, unexplained(&r.Facts.Slow[0], j.Leads)
 	case len(j.Flaws) > 0:
 		j.Status = RunUnusable
 		j.Headline = fmt.Sprintf("Nothing was slow, but the system was not loaded as planned: %s.", j.Flaws[0].Finding.Text)
 	default:
-		j.Status, j.Headline = NoProblem, healthy(r.Facts, len(j.Blind) > 0)
+		j.Status, j.Headline = NoProblem, healthy(r.Facts, j.Blind)
+		if s := mostUneven(r.Facts); s != nil {
+			j.Status, j.Headline = Inconclusive, uneven(s, j.Leads)
+		}
 	}
 	if j.Status == NoProblem || j.Status == Inconclusive {
 		j.Headline += blindText(j.Blind)
@@ -138,30 +141,78 @@ func belief(score float64) string {
 	return "Possible culprit"
 }
 
-func unexplained(s analyzers.Symptom, leads []*Hypothesis) string {
+func unexplained(s *analyzers.Symptom, leads []*Hypothesis) string {
 	text := fmt.Sprintf("%s is slow (p95 %s; %s), and no cause reached the bar of evidence.", place(s.Entity), latency(s.P95), s.Why)
 	if s.Spell != nil {
 		text = fmt.Sprintf("%s was slow for a while (%s), and no cause reached the bar of evidence.", place(s.Entity), s.Why)
 	}
-	if len(leads) > 0 {
-		text += fmt.Sprintf(" The best lead: %s, %s.", short(leads[0].Rule.Title), place(leads[0].Subject))
-	}
-	return text
+	return text + bestLead(s, leads)
 }
 
-// healthy is only as sure as the sight is full.
-func healthy(f *analyzers.Facts, blind bool) string {
+// bestLead to why an operation is slow: what slows it by its own measure, or
+// lies in its service, before what was seen elsewhere.
+func bestLead(s *analyzers.Symptom, leads []*Hypothesis) string {
+	if len(leads) == 0 {
+		return ""
+	}
+	near := func(h *Hypothesis) bool {
+		return h.Impact != nil && h.Impact.Operation == s.Entity || h.Subject.Service == s.Entity.Service
+	}
+	best := leads[max(0, slices.IndexFunc(leads, near))]
+	return fmt.Sprintf(" The best lead: %s, %s.", short(best.Rule.Title), place(best.Subject))
+}
+
+const (
+	// felt is the latency up to which an answer seems instant: 0.1 s (Nielsen,
+	// Usability Engineering, 1993).
+	felt = 0.1
+	// unevenRatio: where a twentieth of the requests take ten times as long as
+	// the usual one, what they wait for is not what the others do (Dean and
+	// Barroso, The Tail at Scale, CACM 56, 2013).
+	unevenRatio = 10
+)
+
+// mostUneven is the operation with the longest tail of those whose slow
+// requests are of another kind than the usual ones, by what was counted: a
+// sample of traces holds more slow ones than there are. A run that was named as
+// healthy says what is usual. Nil where none is.
+func mostUneven(f *analyzers.Facts) (worst *analyzers.Symptom) {
+	for i := range f.Symptoms {
+		s := &f.Symptoms[i]
+		long := s.P95 >= felt && s.P50 > 0 && max(s.P95Low, felt) >= unevenRatio*s.P50
+		if long && s.Counted() && !s.AgainstRun() && s.Requests >= minRunRequests && (worst == nil || s.P95 > worst.P95) {
+			worst = s
+		}
+	}
+	return worst
+}
+
+func uneven(s *analyzers.Symptom, leads []*Hypothesis) string {
+	return fmt.Sprintf("One request in twenty to %s takes %s or more, %.0f times the usual one of %s, and no cause reached the bar of evidence.%s",
+		place(s.Entity), latency(s.P95), s.P95/s.P50, latency(s.P50), bestLead(s, leads))
+}
+
+// healthy is only as sure as the sight is full: what was not read stands first.
+func healthy(f *analyzers.Facts, blind []Blind) string {
 	worst := f.Symptoms[0]
 	for _, s := range f.Symptoms {
 		if s.P95 > worst.P95 {
 			worst = s
 		}
 	}
-	found := "No problem found"
-	if blind {
-		found += " in what could be seen"
+	slowest := fmt.Sprintf("no operation is slow. The slowest is %s with a p95 of %s", place(worst.Entity), latency(worst.P95))
+	if len(blind) == 0 {
+		return "No problem found: " + slowest + "."
 	}
-	return fmt.Sprintf("%s: no operation is slow. The slowest is %s with a p95 of %s.", found, place(worst.Entity), latency(worst.P95))
+	return fmt.Sprintf("Not an all-clear, for %s: in what was read, %s (%s).", notRead(blind), slowest, heldAgainst(&worst))
+}
+
+// heldAgainst says what makes an operation pass for not slow.
+func heldAgainst(s *analyzers.Symptom) string {
+	if s.BaselineP95 > 0 {
+		return fmt.Sprintf("%s: %s", s.BaselineNote, latency(s.BaselineP95))
+	}
+	return "without a baseline, held against 1 s alone"
 }
 
 func plural(n int) string {
