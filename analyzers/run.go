@@ -65,6 +65,7 @@ func All() []Analyzer {
 		rateLimiting,
 		dnsLatency, netStack,
 		loadGenerator,
+		changes,
 		oversized,
 	}
 }
