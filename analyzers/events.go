@@ -31,23 +31,27 @@ const (
 // and restarts, in order of time.
 func eventsOf(b *evidence.Bundle) []evidence.Event {
 	restarts := databaseStarts(b)
-	scalings := []evidence.Event{}
+	others := slices.DeleteFunc(slices.Clone(b.Events), func(e evidence.Event) bool { return !slices.Contains(observed, e.Kind) })
 	for i := range b.Series {
 		switch s := &b.Series[i]; s.Kind {
 		case evidence.Restarts:
 			restarts = append(restarts, restartsOf(s, b.Window)...)
 		case evidence.ReplicasDesired:
-			scalings = append(scalings, scalingsOf(s)...)
+			others = append(others, othersOf(s)...)
 		}
 	}
-	return slices.SortedFunc(slices.Values(slices.Concat(firstEvents(changesOf(b)), firstEvents(slices.Concat(restarts, scalings)))), compareEvents)
+	return slices.SortedFunc(slices.Values(slices.Concat(firstEvents(changesOf(b)), firstEvents(slices.Concat(restarts, others)))), compareEvents)
 }
+
+// observed are kinds of events that say what was seen, or not what was done:
+// they are drawn, and explain nothing.
+var observed = []string{"alert", "annotation"}
 
 // changesOf are the events that may be what made the run slow: those that were
 // given, experiments and deployments. Restarts and scaling are measured by what
 // they cost, and are often an answer to the load.
 func changesOf(b *evidence.Bundle) []evidence.Event {
-	out := slices.Clone(b.Events)
+	out := slices.DeleteFunc(slices.Clone(b.Events), func(e evidence.Event) bool { return slices.Contains(observed, e.Kind) })
 	for i := range b.Series {
 		switch s := &b.Series[i]; s.Kind {
 		case evidence.ChaosActive:
@@ -98,8 +102,8 @@ func restartsOf(s *evidence.Series, w evidence.Window) []evidence.Event {
 	return out
 }
 
-// scalingsOf reads how many replicas there should be: each step is a decision.
-func scalingsOf(s *evidence.Series) []evidence.Event {
+// othersOf reads how many replicas there should be: each step is a decision.
+func othersOf(s *evidence.Series) []evidence.Event {
 	var out []evidence.Event
 	for i := 1; i < len(s.Values); i++ {
 		if was, now := s.Values[i-1], s.Values[i]; now != was {
@@ -115,7 +119,7 @@ func deploymentsOf(b *evidence.Bundle, s *evidence.Series) []evidence.Event {
 	var scaled []evidence.Event
 	for i := range b.Series {
 		if r := &b.Series[i]; r.Kind == evidence.ReplicasDesired && r.Entity.Service == s.Entity.Service {
-			scaled = append(scaled, scalingsOf(r)...)
+			scaled = append(scaled, othersOf(r)...)
 		}
 	}
 	var out []evidence.Event

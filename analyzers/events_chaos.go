@@ -37,7 +37,7 @@ func chaosOf(b *evidence.Bundle, s *evidence.Series) []evidence.Event {
 		}
 		level = v
 	}
-	if n := len(s.Times); n > 0 && s.Times[n-1] < b.Window.End.UnixMilli()-lostSteps*step {
+	if n := len(s.Times); n > 0 && s.Times[n-1]+lostSteps*step <= b.Window.End.UnixMilli() {
 		closeAbove(0, s.Times[n-1]+step)
 	}
 	at := injectionsOf(b, s.Entity)

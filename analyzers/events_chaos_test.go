@@ -23,7 +23,7 @@ func TestChaosEvents(t *testing.T) {
 		"one sample is lost":             {active: []float64{0, 1, nothing, 1, 0}, want: "5-20"},
 		"one within another":             {active: []float64{0, 1, 2, 2, 1, 0}, want: "5-25; 10-20"},
 		"one follows another":            {active: []float64{0, 1, 0, 1, 0}, want: "5-10; 15-20"},
-		"the exporter knows better when": {active: []float64{0, 1, 1, 1, 0, 0}, injected: []float64{3, 12.5}, want: "12-20"},
+		"the exporter knows better when": {active: []float64{0, 1, 1, 1, 0, 0}, injected: []float64{-60, 12.5}, want: "12-20"},
 		"injected in an earlier run":     {active: []float64{0, 0, 0, 1, 0, 0}, injected: []float64{2}, want: "15-20"},
 		"none":                           {active: []float64{0, 0, 0}, want: ""},
 	} {

@@ -172,9 +172,10 @@ func severalCauses() sample {
 				{Name: "traces", Status: evidence.StatusOK, Target: "http://jaeger:16686", Version: "1.76.0", Protocol: "gRPC api_v3", Requests: 31, Items: 24816, Seconds: 4.2, Notes: []string{"kept 1,500 of 4,210 traces, the slow ones in full"}},
 				{Name: "postgres", Status: evidence.StatusPartial, Target: "db:5432/shop", Version: "15.18", Items: 212, Seconds: 90.4},
 			},
-			Gaps:  []evidence.Gap{{Source: "postgres", Kinds: []evidence.Kind{evidence.PGIndexAdvice}, Reason: "the extension hypopg is not installed: hypothetical indexes could not be tried", Remedy: "`CREATE EXTENSION hypopg` in the database shop"}},
-			Loads: []evidence.LoadRun{sampleLoad()},
-			Spans: sampleSpans(),
+			Gaps:   []evidence.Gap{{Source: "postgres", Kinds: []evidence.Kind{evidence.PGIndexAdvice}, Reason: "the extension hypopg is not installed: hypothetical indexes could not be tried", Remedy: "`CREATE EXTENSION hypopg` in the database shop"}},
+			Loads:  []evidence.LoadRun{sampleLoad()},
+			Events: sampleEvents(),
+			Spans:  sampleSpans(),
 		},
 		result: &analyzers.Result{
 			Facts: &analyzers.Facts{

@@ -112,6 +112,8 @@ func TestAChangeThatRequestsDoNotFollow(t *testing.T) {
 		"a deployment, and nothing is slow":     {work{fast, inCode}, []evidence.Event{event(30, 0, "deployment", "api")}, nil},
 		"an experiment, and nothing is slow":    {work{fast, inCode}, nil, []evidence.Series{experiment(20, 40)}},
 		"it began long before the experiment":   {slowFrom(20, runEnd), nil, []evidence.Series{experiment(38, runEnd)}},
+		"an alert, which follows":               {late, []evidence.Event{event(35, 0, "alert", "api")}, nil},
+		"somebody saw it and wrote it down":     {late, []evidence.Event{event(35, 0, "annotation", "")}, nil},
 		"nothing of it is known but that it is": {late, []evidence.Event{event(15, 0, "", "")}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
