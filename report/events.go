@@ -45,51 +45,42 @@ func (r *Report) eventTime(e evidence.Event) string {
 	return r.offset(e.At)
 }
 
-// eventMark is an event on a time axis: a line at its time, and where it lasted
-// one at its end with a bar between them.
-type eventMark struct {
-	X, End, W string // End "" where it has none inside the window
-	Number    string // "" where it would run into the one before
+// eventMarks are the events on a time axis: a line at the time of each, one at
+// its end where it lasted, and a bar between them.
+type eventMarks struct {
+	Lines, Bars string // path data
+	Numbers     []mark // but those that would run into the one before
 }
 
-// events of the window, as the charts draw them. What lasted from before the
-// window on is drawn from its start.
-func (f *frame) events() []eventMark {
-	var out []eventMark
+// events of the window, as all charts over it draw them, nil for none. What lasted
+// from before the window on is drawn from its start.
+func (f *frame) events() *eventMarks {
+	var m eventMarks
 	free := 0.0
+	line := func(x float64) string { return fmt.Sprintf("M%s %sV%s", num(x), num(padTop), num(plotH-padBottom)) }
 	for i, e := range f.report.shownEvents() {
-		if e.At >= f.to || max(e.At, e.End) < f.from {
+		if !f.shows(e) {
 			continue
 		}
-		x := f.x(e.At)
-		m := eventMark{X: num(x)}
+		x, end := f.x(e.At), f.x(e.End)
+		m.Lines += line(x)
 		if e.End > e.At {
-			m.W = num(f.x(e.End) - x)
-			if e.End < f.to {
-				m.End = num(f.x(e.End))
-			}
+			m.Bars += fmt.Sprintf("M%s %sH%sv3H%sz", num(x), num(padTop), num(end), num(x))
+		}
+		if e.End > e.At && e.End < f.to {
+			m.Lines += line(end)
 		}
 		if x >= free {
-			m.Number, free = strconv.Itoa(i+1), x+numberRoom
+			m.Numbers, free = append(m.Numbers, mark{X: num(x + 3), Text: strconv.Itoa(i + 1)}), x+numberRoom
 		}
-		out = append(out, m)
 	}
-	return out
+	if m.Lines == "" {
+		return nil
+	}
+	return &m
 }
 
-// eventWords say for those who cannot see a chart which events it marks.
-func (f *frame) eventWords() string {
-	text := ""
-	for i, e := range f.report.shownEvents() {
-		if i == 3 {
-			return text + " And more events."
-		}
-		if e.At < f.to && max(e.At, e.End) >= f.from {
-			text += fmt.Sprintf(" Event %d, %s: %s.", i+1, f.report.eventTime(e), shorten(e.Text, 60))
-		}
-	}
-	return text
-}
+func (f *frame) shows(e evidence.Event) bool { return e.At < f.to && max(e.At, e.End) >= f.from }
 
 func (m *markdown) events() {
 	if len(m.r.Events) == 0 || !m.d.rejected {

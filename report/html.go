@@ -40,6 +40,7 @@ type page struct {
 	Clock             string // who measured the operations
 	Method            string
 	Symptoms          []plot
+	Marks             *eventMarks // drawn once, and shown on every time axis
 	Events            []eventRow
 	MoreEvents        string
 	Modules           []moduleView
@@ -169,6 +170,7 @@ func newPage(r *Report, shortened string) page {
 	p.Operations, p.More = r.inSight()
 	p.AnySlow, p.Clock = r.anySlow(), r.clock()
 	p.Modules = r.moduleViews()
+	p.Marks = r.frame(nil).events()
 	p.Events, p.MoreEvents = r.eventRows(), r.moreEvents()
 	for i := range r.Symptoms {
 		s := &r.Symptoms[i]
