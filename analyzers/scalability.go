@@ -58,8 +58,8 @@ const (
 	mostLeft = 0.10
 	// fewestRuns in standard deviations below what chance makes: so few changes
 	// of sign along N mean that the curve has another shape (Wald and Wolfowitz,
-	// Annals of Mathematical Statistics 11, 1940; one in 200 by chance).
-	fewestRuns = -2.58
+	// Annals of Mathematical Statistics 11, 1940; one in 2,000 by chance).
+	fewestRuns = -3.29
 	// farthestPeak times the most that was in flight, or the highest rate.
 	farthestPeak = 3.0
 )
@@ -242,44 +242,74 @@ func (l law3) rate(n float64) float64 {
 }
 
 // lawOf slices by least squares of the relative error. None of the constants is
-// negative: of the fits without one or two of them the best that keeps to that
-// counts. False where none does.
-func lawOf(in []loadSlice) (best law3, ok bool) {
+// negative: where the best fit has such a one, the best without one or two of
+// them counts. False where none does.
+func lawOf(in []loadSlice) (law3, bool) {
+	normal := normalOf(in)
+	if l, _, ok := normal.solve([]int{0, 1, 2}); ok {
+		return l, true
+	}
+	var best law3
 	least := math.Inf(1)
-	for _, terms := range [][]int{{0, 1, 2}, {0, 1}, {0, 2}, {0}} {
-		l, fits := solveLaw(in, terms)
-		if left, _ := l.misfit(in); fits && left < least {
-			best, least, ok = l, left, true
+	for _, terms := range [][]int{{0, 1}, {0, 2}, {0}} {
+		if l, left, ok := normal.solve(terms); ok && left < least {
+			best, least = l, left
 		}
 	}
-	return best, ok
+	return best, !math.IsInf(least, 1)
 }
 
-func solveLaw(in []loadSlice, terms []int) (l law3, ok bool) {
-	a, b := mat.NewDense(len(in), len(terms), nil), mat.NewVecDense(len(in), nil)
-	for i, s := range in {
-		time := s.n / s.x
-		row := [3]float64{1, s.n - 1, s.n * (s.n - 1)}
-		for k, t := range terms {
-			a.Set(i, k, row[t]/time)
-		}
-		b.SetVec(i, 1)
+// normalEquations of the relative error of a request's time, its terms scaled to
+// at most one at the most requests in flight.
+type normalEquations struct {
+	most float64
+	a    [3][3]float64
+	b    [3]float64
+}
+
+func normalOf(in []loadSlice) *normalEquations {
+	e := &normalEquations{most: 1}
+	for _, s := range in {
+		e.most = max(e.most, s.n)
 	}
+	for _, s := range in {
+		w := s.x / s.n
+		row := [3]float64{w, w * (s.n - 1) / e.most, w * s.n * (s.n - 1) / (e.most * e.most)}
+		for i := range row {
+			e.b[i] += row[i]
+			for k := range row {
+				e.a[i][k] += row[i] * row[k]
+			}
+		}
+	}
+	return e
+}
+
+// solve for some of the terms; left is the squared error but for a constant.
+func (e *normalEquations) solve(terms []int) (l law3, left float64, ok bool) {
+	a, b := mat.NewSymDense(len(terms), nil), mat.NewVecDense(len(terms), nil)
+	for i, t := range terms {
+		b.SetVec(i, e.b[t])
+		for k, u := range terms {
+			a.SetSym(i, k, e.a[t][u])
+		}
+	}
+	var factors mat.Cholesky
 	var x mat.VecDense
-	if x.SolveVec(a, b) != nil {
-		return l, false
+	if !factors.Factorize(a) || factors.SolveVecTo(&x, b) != nil {
+		return l, 0, false
 	}
 	for k, t := range terms {
-		l[t] = x.AtVec(k)
+		l[t] = x.AtVec(k) / math.Pow(e.most, float64(t))
 	}
-	return l, l[0] > 0 && l[1] >= 0 && l[2] >= 0
+	return l, -mat.Dot(&x, b), l[0] > 0 && l[1] >= 0 && l[2] >= 0
 }
 
 // misfit is the root of the mean squared relative error of a request's time, and
 // by how many standard deviations its sign changes more often along N than by
 // chance: below 0 less often.
 func (l law3) misfit(in []loadSlice) (left, runs float64) {
-	sorted := slices.SortedFunc(slices.Values(in), func(a, b loadSlice) int { return cmp.Or(cmp.Compare(a.n, b.n), cmp.Compare(a.x, b.x)) })
+	sorted := slices.SortedStableFunc(slices.Values(in), func(a, b loadSlice) int { return cmp.Compare(a.n, b.n) })
 	var above, below, changes float64
 	was := 0.0
 	for _, s := range sorted {

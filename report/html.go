@@ -43,6 +43,7 @@ type page struct {
 	Marks             *eventMarks // drawn once, and shown on every time axis
 	Events            []eventRow
 	MoreEvents        string
+	Headroom          []string
 	Modules           []moduleView
 	Map               *mapView
 	Onsets            bool // any cause has one
@@ -170,6 +171,7 @@ func newPage(r *Report, shortened string) page {
 	p.Operations, p.More = r.inSight()
 	p.AnySlow, p.Clock = r.anySlow(), r.clock()
 	p.Modules = r.moduleViews()
+	p.Headroom = r.headroomText()
 	p.Marks = r.frame(nil).events()
 	p.Events, p.MoreEvents = r.eventRows(), r.moreEvents()
 	for i := range r.Symptoms {
