@@ -2,6 +2,7 @@ package analyzers
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 
@@ -42,6 +43,7 @@ const (
 // hold them are held up for less long.
 type relief struct {
 	*pool
+	step   int64 // ms between sightings
 	times  []int64
 	shares []float64 // of the wait that goes, 0..1, over time
 }
@@ -84,7 +86,7 @@ func (p *Pass) reliefOf(pl *pool, off freed, alone bool) *relief {
 			}
 		}
 	}
-	r := &relief{pool: pl}
+	r := &relief{pool: pl, step: p.sightingStep()}
 	at, used := sumSeries(p.seriesAt(evidence.PoolUsed, pl.entity))
 	for t, n := range free {
 		if n > 0 {
@@ -95,7 +97,7 @@ func (p *Pass) reliefOf(pl *pool, off freed, alone bool) *relief {
 	for _, t := range r.times {
 		// the pool's gauge is read once a scrape: while it fills up, more
 		// sessions are seen than it says
-		held := min(max(valueAt(at, used, t), valueAt(at, used, t+1000), free[t]), pl.max)
+		held := min(max(valueAt(at, used, t), valueAt(at, used, t+r.step), free[t]), pl.max)
 		r.shares = append(r.shares, clamp01(per(free[t], held)/emptied))
 	}
 	if len(r.times) == 0 {
@@ -104,17 +106,36 @@ func (p *Pass) reliefOf(pl *pool, off freed, alone bool) *relief {
 	return r
 }
 
+// sightingStep is the time between two sightings of the sessions, in ms: they
+// are summed up by the second, and where nobody was active there is none.
+func (p *Pass) sightingStep() int64 {
+	least := int64(math.MaxInt64)
+	for i := range p.Bundle.Postgres {
+		activity := p.Bundle.Postgres[i].Activity
+		for k := 1; k < len(activity); k++ {
+			if d := activity[k].At - activity[k-1].At; d > 0 {
+				least = min(least, d)
+			}
+		}
+	}
+	if least == math.MaxInt64 {
+		return 1000
+	}
+	return least
+}
+
 // during is the share of a wait from one time to another, in ns, that goes:
-// the mean over its seconds. Sightings are of whole seconds.
+// the mean over its sightings.
 func (r *relief) during(from, to int64) float64 {
-	from, to = from/1e9*1000, to/1e9*1000
+	zero := r.times[0] % r.step
+	first := (from/1e6-zero)/r.step*r.step + zero
 	sum, n := 0.0, 0.0
-	i, _ := slices.BinarySearch(r.times, from)
-	for t := from; t <= to; t += 1000 {
+	i, _ := slices.BinarySearch(r.times, first)
+	for t := first; t <= to/1e6; t += r.step {
 		for i < len(r.times) && r.times[i] < t {
 			i++
 		}
-		if i < len(r.times) && r.times[i] < t+1000 {
+		if i < len(r.times) && r.times[i] < t+r.step {
 			sum += r.shares[i]
 		}
 		n++
@@ -126,7 +147,7 @@ func (r *relief) during(from, to int64) float64 {
 func (r *relief) most(from, to int64) float64 {
 	largest := 0.0
 	for i, t := range r.times {
-		if t >= from/1e6-1000 && t <= to/1e6 {
+		if t >= from/1e6-r.step && t <= to/1e6 {
 			largest = max(largest, r.shares[i])
 		}
 	}
