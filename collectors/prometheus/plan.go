@@ -276,5 +276,3 @@ func joined(parts ...string) string {
 func rateWindow(interval time.Duration, g grid) time.Duration {
 	return max(4*interval, g.Step).Round(time.Second / 10)
 }
-
-func (q query) String() string { return fmt.Sprintf("%s from %s", q.read.Kind, q.family.Name) }
