@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/culprit-rca/culprit/analyzers"
@@ -149,7 +150,7 @@ func TestWhatBreaksFollowsFromTheExperiment(t *testing.T) {
 	w := slowFrom(35, runEnd)
 	w.where = inEverything
 	j := judged(t, even(w, true, nil, experiment(35, runEnd), busy(35)))
-	if len(j.Causes) != 1 || j.Causes[0].Rule.ID != "chaos-experiment" || len(j.Causes[0].Explains) != 1 || j.Causes[0].Explains[0].Rule.ID != "cpu-saturation" {
+	if len(j.Causes) != 2 || j.Causes[0].Rule.ID != "chaos-experiment" || j.Causes[1].Rule.ID != "cpu-saturation" || !slices.Equal(j.Causes[0].Explains, j.Causes[1:]) {
 		t.Errorf("causes %q, rejected %+v", causes(j), j.Rejected)
 	}
 }
