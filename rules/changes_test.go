@@ -167,3 +167,22 @@ func TestACauseExplainsNothingEarlier(t *testing.T) {
 		}
 	}
 }
+
+// What a rule explains or starts is a rule.
+func TestRulesNameRules(t *testing.T) {
+	c, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]bool{}
+	for _, r := range c.Rules {
+		ids[r.ID] = true
+	}
+	for _, r := range c.Rules {
+		for _, id := range slices.Concat(r.Explains, r.Starts) {
+			if !ids[id] || id == r.ID {
+				t.Errorf("%s names %s", r.ID, id)
+			}
+		}
+	}
+}
