@@ -167,7 +167,7 @@ func (c *change) report(p *Pass) {
 	}
 	s := c.follows.of
 	f.Value, f.Onset = c.follows.share, &Onset{At: c.At, Tolerance: s.Step}
-	f.Text = fmt.Sprintf("%s: %s of how the p95 of %s varied is that it took %s then and %s otherwise", c.Text, percent(f.Value), s.Entity, duration(c.follows.during), duration(c.follows.otherwise))
+	f.Text = fmt.Sprintf("%s: the p95 of %s was %s then and %s otherwise, which is %s of how it varied", c.Text, s.Entity, duration(c.follows.during), duration(c.follows.otherwise), percent(f.Value))
 	p.Report(f)
 	p.Report(Finding{Kind: finds + ".elsewhere", Entity: c.subject, Value: c.follows.elsewhere, Unit: "1", Text: c.follows.elsewhereText()})
 	p.Report(Finding{Kind: finds + ".load", Entity: c.subject, Value: c.follows.load, Unit: "1",

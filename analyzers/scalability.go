@@ -7,8 +7,6 @@ import (
 	"math/rand/v2"
 	"slices"
 
-	"gonum.org/v1/gonum/mat"
-
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
@@ -48,14 +46,16 @@ const (
 	// fewestLevels: the law has three constants, and Gunther asks for half a
 	// dozen loads to tell a curve from its noise.
 	fewestLevels = 6
-	// levelStep is the ratio by which two numbers in flight differ that are two
-	// levels, and widestLevels what they must span: within less a line, which any
-	// two constants make, is as good as the law.
+	// levelStep is the ratio by which two loads differ that are two levels, and
+	// widestLevels what they must span: within less a line, which any two
+	// constants make, is as good as the law.
 	levelStep    = 1.15
 	widestLevels = 3.0
-	// mostLeft is the relative error, as a root of the mean square, beyond which
-	// the law does not describe the run: other things than its load changed.
-	mostLeft = 0.10
+	// mostLeft is the relative error of the levels, as a root of the mean square,
+	// beyond which the law does not describe the run, and mostSpread that of the
+	// slices of a level about its mean: other things than the load changed.
+	mostLeft   = 0.10
+	mostSpread = 0.30
 	// fewestRuns in standard deviations below what chance makes: so few changes
 	// of sign along N mean that the curve has another shape (Wald and Wolfowitz,
 	// Annals of Mathematical Statistics 11, 1940; one in 2,000 by chance).
@@ -64,21 +64,30 @@ const (
 	farthestPeak = 3.0
 )
 
-// loadSlice is a stretch of the run: requests in flight, requests/s.
-type loadSlice struct{ n, x float64 }
+// loadSlice is a stretch of the run: requests in flight, requests/s, and the
+// load that was put on it, which neither of the two has a part in: users, where
+// the generator tells them. Where it does not, the rate stands for it, which
+// holds for loads that do not wait for answers. What is in flight never does: it
+// grows with every delay, and would make any disturbance a level of the load.
+type loadSlice struct{ n, x, load float64 }
+
+// loadLevel is the mean of the slices of one load.
+type loadLevel struct{ n, x, slices float64 }
 
 // scalabilityOf a run; nil where nobody saw what was asked of the system.
 func scalabilityOf(p *Pass) *Scalability {
-	slices, why := p.loadSlices()
-	if slices == nil && why == "" {
+	in, why := p.loadSlices()
+	if in == nil && why == "" {
 		return nil
 	}
-	s := &Scalability{Why: why, Slices: len(slices), Levels: levelsOf(slices)}
-	for _, l := range slices {
-		s.Seen, s.SeenRate = max(s.Seen, l.n), max(s.SeenRate, l.x)
+	slices.SortStableFunc(in, func(a, b loadSlice) int { return cmp.Compare(a.load, b.load) })
+	level := levelsOf(in)
+	s := &Scalability{Why: why, Slices: len(in)}
+	for i, l := range in {
+		s.Seen, s.SeenRate, s.Levels = max(s.Seen, l.n), max(s.SeenRate, l.x), level[i]+1
 	}
-	if s.Why = cmp.Or(s.Why, s.tooFew(slices)); s.Why == "" {
-		s.Why = s.fit(slices)
+	if s.Why = cmp.Or(s.Why, s.tooFew(in)); s.Why == "" {
+		s.Why = s.fit(in, level)
 	}
 	if s.Why != "" {
 		return &Scalability{Why: s.Why}
@@ -112,10 +121,14 @@ func (p *Pass) loadSlices() ([]loadSlice, string) {
 		addBins(rate, onBins(l, w.Start.UnixMilli(), step, n))
 		addBins(busy, onBins(Line{Times: h.Times, Values: h.Sum}, w.Start.UnixMilli(), step, n))
 	}
+	load := p.usersOn(w.Start.UnixMilli(), step, n)
+	if load == nil {
+		load = rate
+	}
 	out := []loadSlice{}
 	for i := range rate {
-		if rate[i] > 0 && busy[i] > 0 {
-			out = append(out, loadSlice{n: busy[i], x: rate[i]})
+		if rate[i] > 0 && busy[i] > 0 && load[i] > 0 {
+			out = append(out, loadSlice{n: busy[i], x: rate[i], load: load[i]})
 		}
 	}
 	return out, ""
@@ -146,29 +159,54 @@ func (p *Pass) entryLatencies() []*evidence.Histogram {
 	return server
 }
 
-// levelsOf counts the numbers in flight that are levelStep apart.
-func levelsOf(in []loadSlice) int {
-	sorted := slices.SortedFunc(slices.Values(in), func(a, b loadSlice) int { return cmp.Compare(a.n, b.n) })
-	levels, last := 0, 0.0
-	for _, l := range sorted {
-		if l.n >= last*levelStep {
-			levels, last = levels+1, l.n
+// usersOn bins of the window, as the generator tells them; nil where it does not.
+func (p *Pass) usersOn(start, step int64, n int) []float64 {
+	var out []float64
+	for _, s := range p.seriesOf(evidence.LoadUsers, func(evidence.Entity) bool { return true }) {
+		if out == nil {
+			out = make([]float64, n)
+		}
+		addBins(out, onBins(Line{Times: s.Times, Values: s.Values}, start, step, n))
+	}
+	return out
+}
+
+// levelsOf slices by rising load: the number of each one's level, from 0.
+func levelsOf(in []loadSlice) []int {
+	out := make([]int, len(in))
+	level, first := -1, 0.0
+	for i, l := range in {
+		if l.load >= first*levelStep {
+			level, first = level+1, l.load
+		}
+		out[i] = level
+	}
+	return out
+}
+
+// meansOf the levels of some slices, those that have any.
+func meansOf(in []loadSlice, level []int, levels int) []loadLevel {
+	all := make([]loadLevel, levels)
+	for i, l := range in {
+		m := &all[level[i]]
+		m.n, m.x, m.slices = m.n+l.n, m.x+l.x, m.slices+1
+	}
+	out := all[:0]
+	for _, m := range all {
+		if m.slices > 0 {
+			out = append(out, loadLevel{m.n / m.slices, m.x / m.slices, m.slices})
 		}
 	}
-	return levels
+	return out
 }
 
 // tooFew says why the load does not carry the law, "" where it may.
 func (s *Scalability) tooFew(in []loadSlice) string {
-	least := math.Inf(1)
-	for _, l := range in {
-		least = min(least, l.n)
-	}
 	switch {
 	case s.Levels < fewestLevels || len(in) < 2*fewestLevels:
 		return fmt.Sprintf("the load had %d levels that are told apart, and %d are needed", s.Levels, fewestLevels)
-	case s.Seen < widestLevels*least:
-		return fmt.Sprintf("the load spans %.1f times its least, and %.0f times are needed", s.Seen/least, widestLevels)
+	case in[len(in)-1].load < widestLevels*in[0].load:
+		return fmt.Sprintf("the load spans %.1f times its least, and %.0f times are needed", in[len(in)-1].load/in[0].load, widestLevels)
 	case s.Seen < 2:
 		return "hardly ever were two requests in flight at once: none waited for another"
 	}
@@ -177,24 +215,30 @@ func (s *Scalability) tooFew(in []loadSlice) string {
 
 // fit finds the constants with their intervals by resampling slices; it says
 // why not where the law does not describe them.
-func (s *Scalability) fit(in []loadSlice) string {
-	law, ok := lawOf(in)
+func (s *Scalability) fit(in []loadSlice, level []int) string {
+	means := meansOf(in, level, s.Levels)
+	law, ok := lawOf(means)
 	if !ok {
 		return "throughput does not grow with what is in flight"
 	}
-	if left, runs := law.misfit(in); left > mostLeft {
+	left, runs := law.misfit(means)
+	switch spread := spreadOf(in, level, means); {
+	case spread > mostSpread:
+		return fmt.Sprintf("under the same load requests took %s more or less: other things than the load changed", percent(spread))
+	case left > mostLeft:
 		return fmt.Sprintf("its curve misses the run by %s: other things than the load changed", percent(left))
-	} else if runs < fewestRuns {
+	case runs < fewestRuns:
 		return "the run bends otherwise than its curve: other things than the load changed"
 	}
 	random := rand.New(rand.NewPCG(uint64(len(in)), uint64(s.Levels)))
 	var all []law3
-	drawn := make([]loadSlice, len(in))
+	drawn, at := make([]loadSlice, len(in)), make([]int, len(in))
 	for range resamples {
 		for i := range drawn {
-			drawn[i] = in[random.IntN(len(in))]
+			k := random.IntN(len(in))
+			drawn[i], at[i] = in[k], level[k]
 		}
-		if l, ok := lawOf(drawn); ok {
+		if l, ok := lawOf(meansOf(drawn, at, s.Levels)); ok {
 			all = append(all, l)
 		}
 	}
@@ -229,106 +273,14 @@ func (s *Scalability) limits(over func(func(law3) float64) Between) {
 	}
 }
 
-// law3 is the mean time of a request with N in flight, in s:
-// a + b(N-1) + cN(N-1), which is the law with λ=1/a, σ=b/a, κ=c/a.
-type law3 [3]float64
-
-func (l law3) each() float64       { return 1 / l[0] }
-func (l law3) contention() float64 { return l[1] / l[0] }
-func (l law3) coherency() float64  { return l[2] / l[0] }
-func (l law3) peak() float64       { return math.Sqrt(max(0, 1-l.contention()) / l.coherency()) }
-func (l law3) rate(n float64) float64 {
-	return n / (l[0] + l[1]*(n-1) + l[2]*n*(n-1))
-}
-
-// lawOf slices by least squares of the relative error. None of the constants is
-// negative: where the best fit has such a one, the best without one or two of
-// them counts. False where none does.
-func lawOf(in []loadSlice) (law3, bool) {
-	normal := normalOf(in)
-	if l, _, ok := normal.solve([]int{0, 1, 2}); ok {
-		return l, true
+// spreadOf the slices' mean times about those of their levels: relative, the
+// root of the mean square.
+func spreadOf(in []loadSlice, level []int, means []loadLevel) float64 {
+	sum := 0.0
+	for i, l := range in {
+		m := means[level[i]]
+		e := l.n/l.x/(m.n/m.x) - 1
+		sum += e * e
 	}
-	var best law3
-	least := math.Inf(1)
-	for _, terms := range [][]int{{0, 1}, {0, 2}, {0}} {
-		if l, left, ok := normal.solve(terms); ok && left < least {
-			best, least = l, left
-		}
-	}
-	return best, !math.IsInf(least, 1)
-}
-
-// normalEquations of the relative error of a request's time, its terms scaled to
-// at most one at the most requests in flight.
-type normalEquations struct {
-	most float64
-	a    [3][3]float64
-	b    [3]float64
-}
-
-func normalOf(in []loadSlice) *normalEquations {
-	e := &normalEquations{most: 1}
-	for _, s := range in {
-		e.most = max(e.most, s.n)
-	}
-	for _, s := range in {
-		w := s.x / s.n
-		row := [3]float64{w, w * (s.n - 1) / e.most, w * s.n * (s.n - 1) / (e.most * e.most)}
-		for i := range row {
-			e.b[i] += row[i]
-			for k := range row {
-				e.a[i][k] += row[i] * row[k]
-			}
-		}
-	}
-	return e
-}
-
-// solve for some of the terms; left is the squared error but for a constant.
-func (e *normalEquations) solve(terms []int) (l law3, left float64, ok bool) {
-	a, b := mat.NewSymDense(len(terms), nil), mat.NewVecDense(len(terms), nil)
-	for i, t := range terms {
-		b.SetVec(i, e.b[t])
-		for k, u := range terms {
-			a.SetSym(i, k, e.a[t][u])
-		}
-	}
-	var factors mat.Cholesky
-	var x mat.VecDense
-	if !factors.Factorize(a) || factors.SolveVecTo(&x, b) != nil {
-		return l, 0, false
-	}
-	for k, t := range terms {
-		l[t] = x.AtVec(k) / math.Pow(e.most, float64(t))
-	}
-	return l, -mat.Dot(&x, b), l[0] > 0 && l[1] >= 0 && l[2] >= 0
-}
-
-// misfit is the root of the mean squared relative error of a request's time, and
-// by how many standard deviations its sign changes more often along N than by
-// chance: below 0 less often.
-func (l law3) misfit(in []loadSlice) (left, runs float64) {
-	sorted := slices.SortedStableFunc(slices.Values(in), func(a, b loadSlice) int { return cmp.Compare(a.n, b.n) })
-	var above, below, changes float64
-	was := 0.0
-	for _, s := range sorted {
-		e := s.n/s.x/(s.n/l.rate(s.n)) - 1
-		left += e * e / float64(len(in))
-		if e > 0 {
-			above++
-		} else {
-			below++
-		}
-		if e*was <= 0 {
-			changes++
-		}
-		was = e
-	}
-	n := above + below
-	expected := 2*above*below/n + 1
-	if spread := math.Sqrt((expected - 1) * (expected - 2) / max(n-1, 1)); spread > 0 {
-		runs = (changes - expected) / spread
-	}
-	return math.Sqrt(left), runs
+	return math.Sqrt(sum / float64(len(in)))
 }

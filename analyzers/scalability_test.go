@@ -17,12 +17,14 @@ func scaled(seed uint64, noise float64, n func(i int) float64, took func(i int, 
 	start := time.Unix(1_700_000_000, 0)
 	e := evidence.Entity{Service: "front", Operation: "GET /"}
 	h := evidence.Histogram{Kind: evidence.ServerLatency, Entity: e, Over: 2, Bounds: []float64{10}}
+	users := evidence.Series{Kind: evidence.LoadUsers}
 	for i := range 60 {
 		in := n(i)
+		users.Times, users.Values = append(users.Times, start.UnixMilli()+int64(i)*2000), append(users.Values, 10*in)
 		r := took(i, in) * (1 + noise*random.NormFloat64())
 		h.Times, h.Rates, h.Sum = append(h.Times, start.UnixMilli()+int64(i)*2000), append(h.Rates, []float64{in / r, 0}), append(h.Sum, in)
 	}
-	b := &evidence.Bundle{Window: evidence.Window{Start: start, End: start.Add(2 * time.Minute)}, Histograms: []evidence.Histogram{h},
+	b := &evidence.Bundle{Window: evidence.Window{Start: start, End: start.Add(2 * time.Minute)}, Histograms: []evidence.Histogram{h}, Series: []evidence.Series{users},
 		Spans: []evidence.Span{{Service: "front", Kind: evidence.KindServer, Name: "GET /", Trace: evidence.TraceID{1}, ID: evidence.SpanID{1}, Start: start.UnixNano(), End: start.UnixNano() + 1}}}
 	b.Sort()
 	return b
@@ -43,12 +45,26 @@ func climb(i int) float64 { return 1 + float64(i) }
 
 func (b Between) holds(v float64) bool { return b.Low <= v && v <= b.High }
 
+// paced is a run under a load that does not wait for answers: rate in requests/s,
+// and what is in flight follows.
+func paced(seed uint64, noise float64, rate func(i int) float64, took func(i int, rate float64) float64) *evidence.Bundle {
+	b := scaled(seed, noise, climb, func(int, float64) float64 { return 1 })
+	random := rand.New(rand.NewPCG(seed, 2))
+	h := &b.Histograms[0]
+	for i := range h.Times {
+		x := rate(i)
+		h.Rates[i][0], h.Sum[i] = x, x*took(i, x)*(1+noise*random.NormFloat64())
+	}
+	b.Series = nil
+	return b
+}
+
 // A run of a known law gives its constants back: the intervals are of 95 %, and
 // hold the truth in nine of ten runs at least.
 func TestScalabilityGivesTheLawBack(t *testing.T) {
 	const sigma, kappa = 0.05, 0.0008
 	peak := math.Sqrt((1 - sigma) / kappa)
-	const runs = 30
+	const runs = 100
 	for name, n := range map[string]func(int) float64{"stages": steps, "a ramp": climb} {
 		t.Run(name, func(t *testing.T) {
 			var held [3]int
@@ -126,6 +142,50 @@ func TestScalabilityIsSilent(t *testing.T) {
 	}
 	if s := scalability(&evidence.Bundle{Window: b.Window}); s != nil {
 		t.Errorf("nobody saw the load: %+v", s)
+	}
+}
+
+// A paced load of few levels whose latency comes and goes has many numbers in
+// flight, and no law.
+func TestScalabilityOfADisturbedPlateau(t *testing.T) {
+	rate := func(i int) float64 { return min(100, 25*float64(1+i/5)) }
+	for seed := range uint64(20) {
+		s := scalability(paced(seed, 0.02, rate, func(i int, _ float64) float64 { return 0.02 * (1 + float64(i*7%10)) }))
+		if s.Why == "" {
+			t.Errorf("%+v", s)
+		}
+	}
+	ramp := func(i int) float64 { return 20 + 3*float64(i) }
+	if s := scalability(paced(1, 0.02, ramp, func(i int, _ float64) float64 { return 0.02 * (1 + float64(i*7%10)) })); !strings.Contains(s.Why, "same load") {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A paced ramp that ends before the peak gives the law's constants, too.
+func TestScalabilityOfAPacedRamp(t *testing.T) {
+	const sigma, kappa = 0.02, 0.002
+	took := func(_ int, x float64) float64 { // solves N = X(1 + σ(N-1) + κN(N-1)) / λ
+		n := x * 0.02
+		for range 200 {
+			n = x * 0.02 * (1 + sigma*(n-1) + kappa*n*(n-1))
+		}
+		return n / x
+	}
+	var contend, agree int
+	for seed := range uint64(200) {
+		s := scalability(paced(seed, 0.03, func(i int) float64 { return 60 + 5.5*float64(i) }, took))
+		if s.Why != "" {
+			t.Fatal(s.Why)
+		}
+		if s.Contend.holds(sigma) {
+			contend++
+		}
+		if s.Coherency.holds(kappa) {
+			agree++
+		}
+	}
+	if contend < 180 || agree < 180 {
+		t.Errorf("%d of 200 intervals hold σ, %d κ", contend, agree)
 	}
 }
 

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/culprit-rca/culprit/analyzers"
@@ -149,7 +150,7 @@ func TestWhatBreaksFollowsFromTheExperiment(t *testing.T) {
 	w := slowFrom(35, runEnd)
 	w.where = inEverything
 	j := judged(t, even(w, true, nil, experiment(35, runEnd), busy(35)))
-	if len(j.Causes) != 1 || j.Causes[0].Rule.ID != "chaos-experiment" || len(j.Causes[0].Explains) != 1 || j.Causes[0].Explains[0].Rule.ID != "cpu-saturation" {
+	if len(j.Causes) != 2 || j.Causes[0].Rule.ID != "chaos-experiment" || j.Causes[1].Rule.ID != "cpu-saturation" || !slices.Equal(j.Causes[0].Explains, j.Causes[1:]) {
 		t.Errorf("causes %q, rejected %+v", causes(j), j.Rejected)
 	}
 }
@@ -163,6 +164,25 @@ func TestACauseExplainsNothingEarlier(t *testing.T) {
 	for at, want := range map[int64]int{30_000: 1, 31_000: 1, 40_000: 2} {
 		if top := nest([]*Hypothesis{hypothesis("a", at, "b"), hypothesis("b", 30_000)}); len(top) != want {
 			t.Errorf("begun at %d ms: %d causes, want %d", at, len(top), want)
+		}
+	}
+}
+
+// What a rule explains or starts is a rule.
+func TestRulesNameRules(t *testing.T) {
+	c, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]bool{}
+	for _, r := range c.Rules {
+		ids[r.ID] = true
+	}
+	for _, r := range c.Rules {
+		for _, id := range slices.Concat(r.Explains, r.Starts) {
+			if !ids[id] || id == r.ID {
+				t.Errorf("%s names %s", r.ID, id)
+			}
 		}
 	}
 }

@@ -28,7 +28,33 @@ func nest(ranked []*Hypothesis) []*Hypothesis {
 			top = append(top, h)
 		}
 	}
-	return top
+	return behind(top)
+}
+
+// behind puts what a change set off right behind it: how it does it is a cause
+// with a remedy of its own, whichever of the two costs more.
+func behind(top []*Hypothesis) []*Hypothesis {
+	var set []*Hypothesis
+	for _, h := range top {
+		for _, v := range top {
+			if len(v.Rule.Starts) == 0 && slices.Contains(h.Rule.Starts, v.Rule.ID) && !slices.Contains(set, v) && h.reaches(v) {
+				h.Explains, set = append(h.Explains, v), append(set, v)
+			}
+		}
+	}
+	var out []*Hypothesis
+	for _, h := range top {
+		if slices.Contains(set, h) {
+			continue
+		}
+		out = append(out, h)
+		for _, v := range h.Explains {
+			if slices.Contains(set, v) {
+				out = append(out, v)
+			}
+		}
+	}
+	return out
 }
 
 // owns reports whether the would-be victim already explains its cause: the
@@ -38,11 +64,16 @@ func owns(victim, cause *Hypothesis, ranked, owner []*Hypothesis) bool {
 	return owner[i] == victim || slices.Contains(victim.Explains, cause)
 }
 
-// explains: the rule says that it can, both slow the same operation, or the
+// explains: the rule says that it can, and it reaches that far.
+func (h *Hypothesis) explains(victim *Hypothesis) bool {
+	return slices.Contains(h.Rule.Explains, victim.Rule.ID) && h.reaches(victim)
+}
+
+// reaches: both slow the same operation, or the
 // cause holds up one of the service that the victim belongs to, and the cause
 // is of the victim's order of magnitude and did not begin after it.
-func (h *Hypothesis) explains(victim *Hypothesis) bool {
-	if !slices.Contains(h.Rule.Explains, victim.Rule.ID) || h.gain() < 0.3*victim.gain() || analyzers.Late(h.Finding.Onset, victim.Finding.Onset) > 0 {
+func (h *Hypothesis) reaches(victim *Hypothesis) bool {
+	if h.gain() < 0.3*victim.gain() || analyzers.Late(h.Finding.Onset, victim.Finding.Onset) > 0 {
 		return false
 	}
 	if h.holdsUp(victim) {

@@ -34,6 +34,7 @@ type Rule struct {
 	For      []Condition `yaml:"for"`
 	Against  []Condition `yaml:"against"`
 	Explains []string    `yaml:"explains"` // rules whose causes may be victims of this one
+	Starts   []string    `yaml:"starts"`   // rules whose causes this one may set off, and that keep their own place behind it
 	Remedy   []string    `yaml:"remedy"`   // text/template over the subject's facts
 	Verify   string      `yaml:"verify"`   // how to check, or disprove, that this is it
 	NotWhen  string      `yaml:"not-when"` // when not to apply the remedy

@@ -105,6 +105,9 @@ func explain(w io.Writer, r *rules.Rule) {
 			fmt.Fprintf(w, "%-8s %s\n", part.title, conditionText(c))
 		}
 	}
+	if len(r.Starts) > 0 {
+		fmt.Fprintf(w, "starts %s\n", strings.Join(r.Starts, ", "))
+	}
 	if len(r.Explains) > 0 {
 		fmt.Fprintf(w, "explains %s\n", strings.Join(r.Explains, ", "))
 	}
