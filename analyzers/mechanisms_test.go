@@ -191,6 +191,19 @@ func TestMissingIndex(t *testing.T) {
 	}
 }
 
+// Without hypopg the planner still tells how many rows a condition leaves.
+func TestMissingIndexOfWhatIsAddedUp(t *testing.T) {
+	big := evidence.PGTable{Name: "things", RelTuples: 300_000, SeqRead: 300_000 * 400, Bytes: 4000 * 8192}
+	sums := evidence.Statement{Calls: 400, Rows: 400, Exec: 32, Hit: 4000 * 400, Text: "SELECT sum(price) FROM things WHERE owner = ?"}
+	for rows, want := range map[float64]bool{0: false, 60: true, 150_000: false} {
+		b := scanBundle(t, big, sums)
+		b.Postgres[0].Advice = []evidence.IndexAdvice{{QueryID: "7", Table: "things", Columns: []string{"owner"}, Rows: rows}}
+		if f := found(t, Run(b), FindStatementScan); (f != nil) != want {
+			t.Errorf("%.0f rows expected: found %v", rows, f)
+		}
+	}
+}
+
 func TestIndexContentionNamesTheIndexes(t *testing.T) {
 	pg := evidence.Postgres{Server: evidence.PGServer{Name: "db"}, Ticks: 100,
 		Statements: []evidence.Statement{{Key: "k1", QueryID: "7", TopLevel: true, Calls: 1000, Exec: 60, Text: "INSERT INTO log VALUES ($1)", Tables: []string{"log"}}},

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	FindStatementScan  Kind = "statement.scan"  // rows read for each row returned by a statement that scans a table
+	FindStatementScan  Kind = "statement.scan"  // rows read for each row needed by a statement that scans a table
 	FindStatementShare Kind = "statement.share" // share of the server's executor time, 0..1
 	FindIndexAdvice    Kind = "index.advice"    // planner cost saved by the index, 0..1; only where verified
 )
@@ -45,7 +45,7 @@ type scan struct {
 	table     *evidence.PGTable
 	advice    *evidence.IndexAdvice // nil where none could be worked out
 	after     float64               // share of the time that would remain
-	examined  float64               // rows read for each row returned
+	examined  float64               // rows read for each row needed
 }
 
 func runMissingIndex(p *Pass) error {
@@ -91,13 +91,17 @@ func scanOf(pg *evidence.Postgres, s *evidence.Statement) (scan, bool) {
 	if t == nil {
 		return scan{}, false
 	}
-	returned := max(s.Rows/s.Calls, 1)
-	sc := scan{statement: s, table: t, advice: adviceFor(pg, s), examined: max(t.RelTuples, t.Live) / returned}
-	sc.after = min(1, (4+2*returned)/s.BlocksPerCall())
+	sc := scan{statement: s, table: t, advice: adviceFor(pg, s)}
+	needed := max(s.Rows/s.Calls, 1)
+	if aggregates(s.Text) && sc.advice != nil {
+		needed = max(needed, sc.advice.Rows)
+	}
+	sc.examined = max(t.RelTuples, t.Live) / needed
+	sc.after = min(1, (4+2*needed)/s.BlocksPerCall())
 	if sc.verified() {
 		sc.after = max(sc.after, sc.advice.CostAfter/sc.advice.CostBefore)
 	}
-	if aggregates(s.Text) && !sc.verified() {
+	if aggregates(s.Text) && !sc.verified() && (sc.advice == nil || sc.advice.Rows == 0) {
 		return scan{}, false // few rows come out of many that were needed: only the planner can tell
 	}
 	return sc, sc.examined >= 20 && sc.after < 0.5

@@ -53,8 +53,8 @@ type entry struct {
 
 // BuildTraces groups the bundle's spans by trace, in the order of trace ids,
 // and repairs what collection and clocks did to them: repeated and shared
-// span ids, orphans, several roots, cycles, unfinished spans, and clocks of
-// different hosts that disagree. Nothing is repaired in silence.
+// span ids, orphans, several roots, cycles, unfinished spans, starts cut to the
+// millisecond, and clocks of different hosts that disagree. Nothing is repaired in silence.
 func BuildTraces(b *evidence.Bundle) []*Trace {
 	spans := b.Spans
 	if !evidence.SpansSorted(spans) {
@@ -77,6 +77,7 @@ func BuildTraces(b *evidence.Bundle) []*Trace {
 		traces = append(traces, t)
 		lo = hi
 	}
+	refineStarts(traces)
 	alignClocks(traces)
 	scratch := traceScratch{callees: map[callee]*callee{}, entities: map[evidence.Entity]*evidence.Entity{}, sorts: map[spanSort]sorted{}}
 	for i, t := range traces {

@@ -49,7 +49,9 @@ func (p *Pass) workerWitnesses(e evidence.Entity) []*witness {
 			text: func(v float64) string { return decimals(v, 1) + " tasks waited for each worker" }}).over(limit),
 		witnessOf(p.seriesAt(evidence.WorkersRejected, e), witness{finds: FindWorkersRejected, unit: "1/s", none: 0, full: 1,
 			text: func(v float64) string { return decimals(v, 1) + " tasks a second were refused" }}),
-		witnessOf(p.seriesAt(evidence.EventLoopLag, e), witness{finds: FindLoopLag, unit: "s", none: 0.05, full: 0.3,
+		// Node.js looks every 10 ms, so that up to 20 ms are none; 100 ms is
+		// where public alerts begin
+		witnessOf(p.seriesAt(evidence.EventLoopLag, e), witness{finds: FindLoopLag, unit: "s", none: 0.02, full: 0.1,
 			text: func(v float64) string { return "its event loop ran " + decimals(v*1000, 0) + " ms late" }}),
 		witnessOf(p.seriesAt(evidence.EventLoopBusy, e), witness{finds: FindLoopBusy, unit: "1", support: true,
 			text: func(v float64) string { return "its event loop worked " + percent(v) + " of the time" }}),

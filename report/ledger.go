@@ -101,25 +101,12 @@ var ledgerHead = []string{"What held the request up", ">slow request", ">typical
 func (l *Ledger) rows() []ledgerRow {
 	var out []ledgerRow
 	for _, x := range l.Lines {
-		out = append(out, ledgerRow{shorten(x.What, ledgerWhat), ledgerKind(x), seconds(x.TailTime), seconds(x.UsualTime), signed(x.Excess), ledgerWhy(x)})
+		out = append(out, ledgerRow{shorten(x.What, ledgerWhat), x.Whose(), seconds(x.TailTime), seconds(x.UsualTime), signed(x.Excess), ledgerWhy(x)})
 	}
 	if l.LeftOut > 0 {
 		out = append(out, ledgerRow{What: "everything else", Kind: fmt.Sprintf("%d smaller", l.LeftOut), Tail: seconds(l.RestTail), Usual: seconds(l.RestUsual), More: signed(l.RestTail - l.RestUsual)})
 	}
 	return append(out, ledgerRow{What: "the whole request", Tail: seconds(l.TailTime), Usual: seconds(l.UsualTime), More: signed(l.TailTime - l.UsualTime)})
-}
-
-// ledgerKind says whose time a line is. What a service did by itself and what
-// it waited for without a span cannot be told apart.
-func ledgerKind(x analyzers.LedgerLine) string {
-	words := map[string]string{
-		"self": "own work of %s, or a wait without a span", "database": "database call of %s", "cache": "cache call of %s", "messaging": "message sent by %s",
-		"call": "%s waiting for it: the way there and back", "driver": "driver of %s: connecting, acquiring, transactions",
-	}
-	if w, ok := words[x.Kind]; ok {
-		return fmt.Sprintf(w, or(x.Service, "the service"))
-	}
-	return x.Service
 }
 
 // ledgerWhy names the larger of the two effects behind a line's excess, where

@@ -122,7 +122,7 @@ func (t *text) ledger(c Cause) {
 	}
 	t.f("%s", t.indented("where a slow "+l.target()+" spends its "+seconds(l.TailTime)+":", in))
 	for _, x := range first(l.Lines, shown) {
-		t.f("%s%s %8s  %s\n", in, t.term.paint(blocks(x.TailTime/l.TailTime), yellow), seconds(x.TailTime), shorten(x.What+", "+ledgerKind(x), max(t.term.Width-26, 20)))
+		t.f("%s%s %8s  %s\n", in, t.term.paint(blocks(x.TailTime/l.TailTime), yellow), seconds(x.TailTime), shorten(x.What+", "+x.Whose(), max(t.term.Width-26, 20)))
 	}
 }
 

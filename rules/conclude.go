@@ -34,7 +34,7 @@ func (j *Judgement) conclude(b *evidence.Bundle, r *analyzers.Result) {
 		j.Status = RunUnusable
 		j.Headline = fmt.Sprintf("Only %.0f requests lie in the window: too few for a percentile. Run more load, or widen the window.", requests)
 	case len(r.Facts.Slow) > 0:
-		j.Status, j.Headline = Inconclusive, unexplained(&r.Facts.Slow[0], j.Leads)
+		j.Status, j.Headline = Inconclusive, unexplained(r.Facts, j.Leads)
 	case len(j.Flaws) > 0:
 		j.Status = RunUnusable
 		j.Headline = fmt.Sprintf("Nothing was slow, but the system was not loaded as planned: %s.", j.Flaws[0].Finding.Text)
@@ -141,12 +141,13 @@ func belief(score float64) string {
 	return "Possible culprit"
 }
 
-func unexplained(s *analyzers.Symptom, leads []*Hypothesis) string {
+func unexplained(f *analyzers.Facts, leads []*Hypothesis) string {
+	s := &f.Slow[0]
 	text := fmt.Sprintf("%s is slow (p95 %s; %s), and no cause reached the bar of evidence.", place(s.Entity), latency(s.P95), s.Why)
 	if s.Spell != nil {
 		text = fmt.Sprintf("%s was slow for a while (%s), and no cause reached the bar of evidence.", place(s.Entity), s.Why)
 	}
-	return text + bestLead(s, leads)
+	return text + whereSpent(f.Traces, s.Entity) + bestLead(s, leads)
 }
 
 // bestLead to why an operation is slow: what slows it by its own measure, or
@@ -190,6 +191,24 @@ func mostUneven(f *analyzers.Facts) (worst *analyzers.Symptom) {
 func uneven(s *analyzers.Symptom, leads []*Hypothesis) string {
 	return fmt.Sprintf("One request in twenty to %s takes %s or more, %.0f times the usual one of %s, and no cause reached the bar of evidence.%s",
 		place(s.Entity), latency(s.P95), s.P95/s.P50, latency(s.P50), bestLead(s, leads))
+}
+
+// mostOfTime is the share of its slow requests that one thing must hold for a
+// headline to send the reader there.
+const mostOfTime = 0.5
+
+// whereSpent names what held up the slow requests of an operation for most of
+// their time: it is not why, but where to look.
+func whereSpent(traces []*analyzers.Trace, e evidence.Entity) string {
+	l := analyzers.LedgerOf(traces, e)
+	if l == nil || len(l.Lines) == 0 {
+		return ""
+	}
+	most := slices.MaxFunc(l.Lines, func(a, b analyzers.LedgerLine) int { return cmp.Compare(a.TailTime, b.TailTime) })
+	if most.TailTime < mostOfTime*l.TailTime {
+		return ""
+	}
+	return fmt.Sprintf(" Of the %s that one of its slow requests takes, %s pass in %s (%s).", latency(l.TailTime), latency(most.TailTime), most.What, most.Whose())
 }
 
 // healthy is only as sure as the sight is full: what was not read stands first.

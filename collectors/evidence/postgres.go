@@ -180,5 +180,8 @@ type IndexAdvice struct {
 	CostBefore float64  `json:"cost_before,omitempty"`
 	CostAfter  float64  `json:"cost_after,omitempty"`
 	Bytes      float64  `json:"bytes,omitempty"` // estimated
-	Note       string   `json:"note,omitempty"`  // why not verified
+	// Rows of the table that the planner expects to need, of an index that it
+	// was not asked for; 0 where it told none.
+	Rows float64 `json:"rows,omitempty"`
+	Note string  `json:"note,omitempty"` // why not verified
 }

@@ -131,6 +131,10 @@ func (v *advisor) advise(ctx context.Context, st evidence.Statement) ([]evidence
 	if why != "" {
 		return v.unverified(st, candidates, why), nil
 	}
+	if v.caps.HypoPG == "" {
+		found := v.unverified(st, candidates, "the extension hypopg is not installed in this database")
+		return found, v.expects(ctx, st, candidates, found)
+	}
 	found, why, err := v.verify(ctx, st, candidates)
 	if why != "" && err == nil {
 		return v.unverified(st, candidates, why), nil

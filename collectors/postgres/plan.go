@@ -20,7 +20,23 @@ type plan struct {
 	Index  string  `json:"Index Name"`
 	Filter string  `json:"Filter"`
 	Cost   float64 `json:"Total Cost"`
-	Plans  []plan  `json:"Plans"`
+	Rows   float64 `json:"Plan Rows"` // of one worker
+	// Workers beside the leader, at the node that gathers what they find.
+	Workers float64 `json:"Workers Planned"`
+	Plans   []plan  `json:"Plans"`
+}
+
+// kept is how many rows of a table the planner expects to be left of those
+// that the plan reads in sequence, at most; 0 where it does not.
+func (p *plan) kept(r relation) float64 {
+	rows := 0.0
+	if p.Node == "Seq Scan" && p.Filter != "" && p.Table == r.Bare && p.Schema == r.Schema {
+		rows = p.Rows
+	}
+	for i := range p.Plans {
+		rows = max(rows, p.Plans[i].kept(r))
+	}
+	return rows * (1 + p.Workers)
 }
 
 func (p *plan) any(is func(*plan) bool) bool {
@@ -55,8 +71,6 @@ func (v *advisor) unexplainable(ctx context.Context, st evidence.Statement, q qu
 	switch {
 	case !v.explain:
 		return "plans were not asked for", nil
-	case v.caps.HypoPG == "":
-		return "the extension hypopg is not installed in this database", nil
 	case len([]rune(raw)) >= maxText:
 		return "the statement is too long to be explained", nil
 	case slices.ContainsFunc(relations, func(r relation) bool { return !slices.Contains([]string{"r", "p", "m"}, r.Kind) }):
@@ -81,6 +95,32 @@ func (v *advisor) unexplainable(ctx context.Context, st evidence.Statement, q qu
 	return "", err
 }
 
+// expects adds to advice that could not be verified how many rows the planner
+// expects to need of the table, as the statement is: an index that finds few
+// helps, however many rows are added up into one.
+func (v *advisor) expects(ctx context.Context, st evidence.Statement, candidates []candidate, found []evidence.IndexAdvice) error {
+	if len(found) == 0 {
+		return nil
+	}
+	c := candidates[slices.IndexFunc(candidates, func(c candidate) bool { return c.relation.Name == found[0].Table })]
+	err := v.session.transaction(ctx, func(tx pgx.Tx) error {
+		p := planner{tx: tx, text: v.account.raw[st.QueryID]}
+		if err := p.exec(ctx, genericPlans); err != nil {
+			return err
+		}
+		if now, err := p.plan(ctx); err != nil {
+			found[0].Note += "; " + v.refusal(err)
+		} else {
+			found[0].Rows = now.kept(c.relation)
+		}
+		return nil
+	})
+	v.session.requests++
+	return err
+}
+
+const genericPlans = "set /* culprit */ local plan_cache_mode = force_generic_plan"
+
 // verify asks the planner with each hypothetical index in turn, all in one
 // read-only transaction and so on one server process, which alone knows the
 // hypothetical indexes. why is set where the statement could not be planned;
@@ -88,7 +128,7 @@ func (v *advisor) unexplainable(ctx context.Context, st evidence.Statement, q qu
 func (v *advisor) verify(ctx context.Context, st evidence.Statement, candidates []candidate) (found []evidence.IndexAdvice, why string, err error) {
 	err = v.session.transaction(ctx, func(tx pgx.Tx) error {
 		p := planner{tx: tx, schema: v.caps.HypoPG, text: v.account.raw[st.QueryID]}
-		if err := p.exec(ctx, "set /* culprit */ local plan_cache_mode = force_generic_plan"); err != nil {
+		if err := p.exec(ctx, genericPlans); err != nil {
 			return err
 		}
 		defer p.reset(ctx)
