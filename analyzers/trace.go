@@ -77,6 +77,7 @@ func BuildTraces(b *evidence.Bundle) []*Trace {
 		traces = append(traces, t)
 		lo = hi
 	}
+	refineStarts(traces)
 	alignClocks(traces)
 	scratch := traceScratch{callees: map[callee]*callee{}, entities: map[evidence.Entity]*evidence.Entity{}, sorts: map[spanSort]sorted{}}
 	for i, t := range traces {

@@ -1,0 +1,139 @@
+package analyzers
+
+import "time"
+
+// coarseStep is how coarse the clock of starts may be. OpenTelemetry for
+// JavaScript takes the start of a span from Date.now(), whole milliseconds, and
+// its duration from a finer clock: calls of half a millisecond that were made
+// one after the other then seem to run side by side.
+const coarseStep = int64(time.Millisecond)
+
+const (
+	// coarseSpans of a host that all start at whole milliseconds do not by chance.
+	coarseSpans = 20
+	// coarseBehind bounds how many of the spans before it one is held against.
+	coarseBehind = 8
+)
+
+// refineStarts puts the spans of hosts with such a clock where they may have
+// begun: within the millisecond that is known, not before their parent, and
+// after the calls that can have ended by then. A span is never put later than
+// it was where its siblings followed each other, and by less than a
+// millisecond where they did not.
+func refineStarts(traces []*Trace) {
+	coarse := coarseHosts(traces)
+	if len(coarse) == 0 {
+		return
+	}
+	for _, t := range traces {
+		t.refine(coarse)
+	}
+}
+
+func isWhole(at int64) bool { return at%coarseStep == 0 }
+
+// coarseHosts are those whose spans all start, but do not end, at whole
+// milliseconds.
+func coarseHosts(traces []*Trace) map[string]bool {
+	if wholeStarts(traces) < coarseSpans {
+		return nil
+	}
+	spans, fine := map[string]int{}, map[string]int{}
+	for _, t := range traces {
+		for i := range t.Spans {
+			s := &t.Spans[i]
+			host := hostOf(s)
+			switch {
+			case spans[host] < 0:
+			case !isWhole(s.Start):
+				spans[host] = -1
+			default:
+				spans[host]++
+				if !isWhole(s.End) {
+					fine[host]++
+				}
+			}
+		}
+	}
+	out := map[string]bool{}
+	for host, n := range spans {
+		if n >= coarseSpans && 2*fine[host] > n {
+			out[host] = true
+		}
+	}
+	return out
+}
+
+func wholeStarts(traces []*Trace) (n int) {
+	for _, t := range traces {
+		for i := range t.Spans {
+			if isWhole(t.Spans[i].Start) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// refining is a trace while its spans are put right.
+type refining struct {
+	*Trace
+	hosts []string // of its spans; "" where the clock is fine
+	was   []int64  // starts as recorded
+	moved map[int32]bool
+}
+
+func (t *Trace) refine(coarse map[string]bool) {
+	r := &refining{Trace: t, hosts: make([]string, len(t.Spans)), was: make([]int64, len(t.Spans)), moved: map[int32]bool{}}
+	for i := range t.Spans {
+		r.was[i] = t.Spans[i].Start
+		if host := hostOf(&t.Spans[i]); coarse[host] {
+			r.hosts[i] = host
+		}
+	}
+	t.own()
+	for range 2 { // a parent that makes room for its children moves the first of them
+		r.down()
+		r.up()
+	}
+	r.down()
+	if len(r.moved) > 0 {
+		t.index()
+		t.repaired(len(r.moved), "timed in whole milliseconds, put after what they can only have followed", "")
+	}
+}
+
+// down lets every span begin after its parent did and the calls before it ended.
+func (r *refining) down() {
+	for _, p := range r.order {
+		kids := r.children(p)
+		for k, c := range kids {
+			r.notBefore(c, p, r.Spans[p].Start)
+			for _, before := range kids[max(0, k-coarseBehind):k] {
+				r.notBefore(c, before, r.Spans[before].End)
+			}
+		}
+	}
+}
+
+// up lets every span last until the calls that it made have ended.
+func (r *refining) up() {
+	for k := len(r.order) - 1; k >= 0; k-- {
+		c := r.order[k]
+		if p := r.Parent[c]; p >= 0 && r.blocks(c) {
+			r.notBefore(p, c, r.Spans[c].End-r.Spans[p].Duration())
+		}
+	}
+}
+
+// notBefore moves a span to a time that another of its host asks for, if it can
+// have begun there.
+func (r *refining) notBefore(i, other int32, at int64) {
+	s := &r.Spans[i]
+	if r.hosts[i] == "" || r.hosts[i] != r.hosts[other] || at <= s.Start || at >= r.was[i]+coarseStep {
+		return
+	}
+	s.End += at - s.Start
+	s.Start = at
+	r.moved[i] = true
+}
