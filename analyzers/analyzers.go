@@ -110,6 +110,8 @@ type Result struct {
 	Skips    []Skip
 	Notes    []string // what was repaired in the traces, what slow requests share
 	Limits   []Limit  // the resources that more load would fill, the nearest first
+	// Scalability of the whole under its load; nil where nobody saw what was asked.
+	Scalability *Scalability
 }
 
 // Validate refuses an analyzer that is nameless, undocumented or finds nothing.

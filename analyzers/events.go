@@ -12,7 +12,8 @@ const (
 	// restartStep in s is how far a process's start time must move to be
 	// another process: exporters that work it out from uptimes are off by one.
 	restartStep = 2
-	// maxEvents bounds what is drawn; a crash loop is told by its first ones.
+	// maxEvents bounds what is drawn, of changes and of restarts each; a crash
+	// loop is told by its first ones.
 	maxEvents = 100
 )
 
@@ -20,33 +21,67 @@ const (
 const (
 	eventStart   = "start"
 	eventRestart = "restart"
+	eventScaling = "scaling"
+	eventDeploy  = "deployment"
+	eventChaos   = "chaos"
 )
 
-// eventsOf are the events that the bundle was given, and the starts and
-// restarts in the window as start times of processes and of databases show
-// them, in order of time.
+// eventsOf are the events that the bundle was given, and what its series show
+// to have been done in the window: experiments, deployments, scaling, starts
+// and restarts, in order of time.
 func eventsOf(b *evidence.Bundle) []evidence.Event {
-	out := slices.Clone(b.Events)
+	restarts := databaseStarts(b)
+	others := slices.DeleteFunc(slices.Clone(b.Events), func(e evidence.Event) bool { return !slices.Contains(observed, e.Kind) })
 	for i := range b.Series {
-		if s := &b.Series[i]; s.Kind == evidence.Restarts {
-			out = append(out, restartsOf(s, b.Window)...)
+		switch s := &b.Series[i]; s.Kind {
+		case evidence.Restarts:
+			restarts = append(restarts, restartsOf(s, b.Window)...)
+		case evidence.ReplicasDesired:
+			others = append(others, othersOf(s)...)
 		}
 	}
+	return slices.SortedFunc(slices.Values(slices.Concat(firstEvents(changesOf(b)), firstEvents(slices.Concat(restarts, others)))), compareEvents)
+}
+
+// observed are kinds of events that say what was seen, or not what was done:
+// they are drawn, and explain nothing.
+var observed = []string{"alert", "annotation"}
+
+// changesOf are the events that may be what made the run slow: those that were
+// given, experiments and deployments. Restarts and scaling are measured by what
+// they cost, and are often an answer to the load.
+func changesOf(b *evidence.Bundle) []evidence.Event {
+	out := slices.DeleteFunc(slices.Clone(b.Events), func(e evidence.Event) bool { return slices.Contains(observed, e.Kind) })
+	for i := range b.Series {
+		switch s := &b.Series[i]; s.Kind {
+		case evidence.ChaosActive:
+			out = append(out, chaosOf(b, s)...)
+		case evidence.Generation:
+			out = append(out, deploymentsOf(b, s)...)
+		}
+	}
+	return out
+}
+
+// firstEvents are the first of some events, each once.
+func firstEvents(all []evidence.Event) []evidence.Event {
+	slices.SortStableFunc(all, compareEvents)
+	all = slices.CompactFunc(all, func(x, y evidence.Event) bool { return compareEvents(x, y) == 0 })
+	return all[:min(len(all), maxEvents)]
+}
+
+func compareEvents(x, y evidence.Event) int {
+	return cmp.Or(cmp.Compare(x.At, y.At), cmp.Compare(x.Kind, y.Kind), x.Entity.Compare(y.Entity), cmp.Compare(x.Text, y.Text), cmp.Compare(x.End, y.End))
+}
+
+func databaseStarts(b *evidence.Bundle) []evidence.Event {
+	var out []evidence.Event
 	for _, p := range b.Postgres {
 		if at := p.Server.StartedAt; b.Window.Contains(at) {
 			out = append(out, evidence.Event{At: at, Kind: eventRestart, Text: "the database server started", Entity: evidence.Entity{Resource: p.Server.Name}})
 		}
 	}
-	slices.SortStableFunc(out, compareEvents)
-	out = slices.CompactFunc(out, func(x, y evidence.Event) bool { return compareEvents(x, y) == 0 })
-	if len(out) > maxEvents {
-		out = out[:maxEvents]
-	}
 	return out
-}
-
-func compareEvents(x, y evidence.Event) int {
-	return cmp.Or(cmp.Compare(x.At, y.At), cmp.Compare(x.Kind, y.Kind), x.Entity.Compare(y.Entity), cmp.Compare(x.Text, y.Text))
 }
 
 // restartsOf reads a process's start time, in Unix s: where it steps the
@@ -63,6 +98,37 @@ func restartsOf(s *evidence.Series, w evidence.Window) []evidence.Event {
 			e.Kind, e.Text = eventStart, fmt.Sprintf("%s started", s.Entity)
 		}
 		out = append(out, e)
+	}
+	return out
+}
+
+// othersOf reads how many replicas there should be: each step is a decision.
+func othersOf(s *evidence.Series) []evidence.Event {
+	var out []evidence.Event
+	for i := 1; i < len(s.Values); i++ {
+		if was, now := s.Values[i-1], s.Values[i]; now != was {
+			out = append(out, evidence.Event{At: s.Times[i], Kind: eventScaling, Entity: evidence.Entity{Service: s.Entity.Service}, Text: fmt.Sprintf("%s scaled from %.0f to %.0f replicas", s.Entity.Service, was, now)})
+		}
+	}
+	return out
+}
+
+// deploymentsOf reads how often what a deployment should be was changed. Where
+// the change was of how many replicas it should have it was scaled alone.
+func deploymentsOf(b *evidence.Bundle, s *evidence.Series) []evidence.Event {
+	var scaled []evidence.Event
+	for i := range b.Series {
+		if r := &b.Series[i]; r.Kind == evidence.ReplicasDesired && r.Entity.Service == s.Entity.Service {
+			scaled = append(scaled, othersOf(r)...)
+		}
+	}
+	var out []evidence.Event
+	for i := 1; i < len(s.Values); i++ {
+		from, to := s.Times[i-1], s.Times[i]
+		near := func(e evidence.Event) bool { return e.At > from-(to-from) && e.At <= to+(to-from) }
+		if s.Values[i] > s.Values[i-1] && !slices.ContainsFunc(scaled, near) {
+			out = append(out, evidence.Event{At: to, Kind: eventDeploy, Text: s.Entity.Service + " was deployed anew", Entity: evidence.Entity{Service: s.Entity.Service}})
+		}
 	}
 	return out
 }

@@ -65,6 +65,7 @@ func All() []Analyzer {
 		rateLimiting,
 		dnsLatency, netStack,
 		loadGenerator,
+		changes,
 		oversized,
 	}
 }
@@ -84,6 +85,7 @@ func Run(b *evidence.Bundle) *Result {
 		}
 	}
 	r.Limits = limitsOf(&Pass{Bundle: b, Facts: r.Facts})
+	r.Scalability = scalabilityOf(&Pass{Bundle: b, Facts: r.Facts})
 	findOnsets(r.Findings)
 	slices.SortStableFunc(r.Findings, func(x, y Finding) int {
 		return cmp.Or(cmp.Compare(x.Kind, y.Kind), x.Entity.Compare(y.Entity), cmp.Compare(y.Value, x.Value), cmp.Compare(x.Text, y.Text))

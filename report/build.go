@@ -44,6 +44,7 @@ func Build(b *evidence.Bundle, res *analyzers.Result, j *rules.Judgement, opts O
 		Ledgers:       ledgers(bd.traces(), j.Causes),
 		Map:           serviceMap(bd.traces(), j.Causes),
 		Limits:        limits(res.Limits),
+		Scalability:   scalability(res.Scalability),
 		Leads:         bd.unranked(j.Leads),
 		Housekeeping:  bd.unranked(j.Housekeeping),
 		Rejected:      rejected(j.Rejected),

@@ -51,10 +51,17 @@ func rateText(l Limit) string {
 }
 
 func (m *markdown) headroom() {
-	if len(m.r.Limits) == 0 || !m.d.rejected {
+	paragraphs := m.r.headroomText()
+	if len(paragraphs) == 0 || !m.d.rejected {
 		return
 	}
-	m.f("\n## Headroom\n\n%s\n\n", mdText(m.r.LimitsText()))
+	m.f("\n## Headroom\n\n")
+	for _, p := range paragraphs {
+		m.f("%s\n\n", mdText(p))
+	}
+	if len(m.r.Limits) == 0 {
+		return
+	}
 	var rows [][]string
 	for _, l := range m.r.Limits {
 		rows = append(rows, []string{mdText(l.What), mdCell(entityText(l.Resource)), mdText(m.r.UseText(l)), mdText(rateText(l))})
@@ -63,11 +70,15 @@ func (m *markdown) headroom() {
 }
 
 func (t *text) headroom() {
-	if len(t.r.Limits) == 0 {
+	paragraphs := t.r.headroomText()
+	if len(paragraphs) == 0 {
 		return
 	}
 	t.heading("Headroom")
-	t.f("\n%s", t.indented(t.r.LimitsText(), "  "))
+	t.f("\n")
+	for _, p := range paragraphs {
+		t.f("%s", t.indented(p, "  "))
+	}
 	for _, l := range t.r.Limits {
 		t.f("%s", t.indented(fmt.Sprintf("%s, %s: %s in use, full at %s", l.What, entityText(l.Resource), t.r.UseText(l), rateText(l)), "  "))
 	}

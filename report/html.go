@@ -40,6 +40,10 @@ type page struct {
 	Clock             string // who measured the operations
 	Method            string
 	Symptoms          []plot
+	Marks             *eventMarks // drawn once, and shown on every time axis
+	Events            []eventRow
+	MoreEvents        string
+	Headroom          []string
 	Modules           []moduleView
 	Map               *mapView
 	Onsets            bool // any cause has one
@@ -109,7 +113,7 @@ func writeHTML(w io.Writer, r *Report) error {
 		"coverageWord": coverageWord, "coverageDetail": coverageDetail, "operationName": operationName, "digits": digits, "percent": percent,
 		"seconds": seconds, "orDash": orDash, "p95Text": p95Text, "bucketText": bucketText, "baselineText": baselineText, "savedText": savedText,
 		"scoreText": scoreText, "scoreWord": scoreWord, "tallyText": tallyText, "pieces": pieces, "kindsText": kindsText, "verdictMark": verdictMark,
-		"entityText": entityText, "limitColumns": func() []string { return limitColumns }, "rateText": rateText, "shareText": shareText, "signClass": signClass, "signWord": signWord, "loadText": loadText, "symptomsTitle": symptomsTitle, "target": (*Impact).target,
+		"entityText": entityText, "eventColumns": func() []string { return eventColumns }, "limitColumns": func() []string { return limitColumns }, "rateText": rateText, "shareText": shareText, "signClass": signClass, "signWord": signWord, "loadText": loadText, "symptomsTitle": symptomsTitle, "target": (*Impact).target,
 	}).Parse(pageHTML)
 	if err != nil {
 		return fmt.Errorf("parse page template: %w", err)
@@ -167,6 +171,9 @@ func newPage(r *Report, shortened string) page {
 	p.Operations, p.More = r.inSight()
 	p.AnySlow, p.Clock = r.anySlow(), r.clock()
 	p.Modules = r.moduleViews()
+	p.Headroom = r.headroomText()
+	p.Marks = r.frame(nil).events()
+	p.Events, p.MoreEvents = r.eventRows(), r.moreEvents()
 	for i := range r.Symptoms {
 		s := &r.Symptoms[i]
 		p.Symptoms = append(p.Symptoms, r.frame(s.SlowSpans).drawAll(fmt.Sprintf("symptom-%d", i+1), s.Charts)...)

@@ -96,6 +96,7 @@ func (m *markdown) document() string {
 	m.objectives()
 	m.symptoms()
 	m.modules()
+	m.events()
 	for i, c := range m.r.Causes {
 		if i < m.d.causes {
 			m.cause(c, fmt.Sprintf("%d. %s", c.Rank, mdText(c.Title)))

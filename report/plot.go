@@ -27,6 +27,7 @@ type plot struct {
 	Top, Bottom     string
 	Bands           []box // slow windows
 	Marks           []mark
+	Events          bool // the run's are marked
 	XTicks, YTicks  []mark
 	Lines           []curve
 	Limit           *mark
@@ -93,7 +94,7 @@ func (f *frame) draw(id string, c analyzers.Chart) plot {
 	y := func(v float64) float64 { return padTop + innerH*(1-math.Max(0, math.Min(v, top))/top) }
 	p := plot{
 		ID: id, Title: c.Title, W: num(plotW), H: num(plotH), Left: num(padLeft), Right: num(plotW - padRight), Top: num(padTop), Bottom: num(plotH - padBottom),
-		Bands: f.bands(), Marks: f.stages(), XTicks: f.xTicks(), YTicks: yTicks(top, y, tickUnit(c, unit)), Table: f.table(c, unit),
+		Bands: f.bands(), Marks: f.stages(), Events: f.events() != nil, XTicks: f.xTicks(), YTicks: yTicks(top, y, tickUnit(c, unit)), Table: f.table(c, unit),
 	}
 	for i, l := range lines {
 		shown := c.Lines[i]

@@ -34,7 +34,8 @@ type Report struct {
 	Causes        []Cause            `json:"causes"`
 	Ledgers       []Ledger           `json:"ledgers,omitempty"` // of the operations that the first causes slow
 	Map           *ServiceMap        `json:"service_map,omitempty"`
-	Limits        []Limit            `json:"limits,omitempty"`       // what more load would fill, the nearest first
+	Limits        []Limit            `json:"limits,omitempty"` // what more load would fill, the nearest first
+	Scalability   *Scalability       `json:"scalability,omitempty"`
 	Leads         []Cause            `json:"leads,omitempty"`        // the best of the unconvincing
 	Housekeeping  []Cause            `json:"housekeeping,omitempty"` // true, and not what made the run slow
 	Rejected      []Rejected         `json:"rejected"`

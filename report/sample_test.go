@@ -172,9 +172,10 @@ func severalCauses() sample {
 				{Name: "traces", Status: evidence.StatusOK, Target: "http://jaeger:16686", Version: "1.76.0", Protocol: "gRPC api_v3", Requests: 31, Items: 24816, Seconds: 4.2, Notes: []string{"kept 1,500 of 4,210 traces, the slow ones in full"}},
 				{Name: "postgres", Status: evidence.StatusPartial, Target: "db:5432/shop", Version: "15.18", Items: 212, Seconds: 90.4},
 			},
-			Gaps:  []evidence.Gap{{Source: "postgres", Kinds: []evidence.Kind{evidence.PGIndexAdvice}, Reason: "the extension hypopg is not installed: hypothetical indexes could not be tried", Remedy: "`CREATE EXTENSION hypopg` in the database shop"}},
-			Loads: []evidence.LoadRun{sampleLoad()},
-			Spans: sampleSpans(),
+			Gaps:   []evidence.Gap{{Source: "postgres", Kinds: []evidence.Kind{evidence.PGIndexAdvice}, Reason: "the extension hypopg is not installed: hypothetical indexes could not be tried", Remedy: "`CREATE EXTENSION hypopg` in the database shop"}},
+			Loads:  []evidence.LoadRun{sampleLoad()},
+			Events: sampleEvents(),
+			Spans:  sampleSpans(),
 		},
 		result: &analyzers.Result{
 			Facts: &analyzers.Facts{
@@ -182,6 +183,7 @@ func severalCauses() sample {
 				Symptoms: []analyzers.Symptom{sampleSymptom("gateway", "POST /api/orders", 0.81, 0.13, true), sampleSymptom("gateway", "GET /api/products", 0.312, 0.09, true), sampleSymptom("payments", "POST /charge", 0.021, 0.02, false)},
 				Slow:     []analyzers.Symptom{sampleSymptom("gateway", "POST /api/orders", 0.81, 0.13, true), sampleSymptom("gateway", "GET /api/products", 0.312, 0.09, true)},
 			},
+			Scalability: sampleScalability(),
 			Limits: []analyzers.Limit{
 				{Resource: evidence.Entity{Service: "orders", Resource: "orders-db"}, What: "connections of the pool", Peak: 1, Seen: 61, Rate: 38, Low: 36, High: 41, Reached: sampleStart.Add(30 * time.Second).UnixMilli(), Query: "pgxpool_acquired_conns"},
 				{Resource: evidence.Entity{Resource: "node-1"}, What: "cores of the node", Peak: 0.61, Seen: 61, Rate: 97, Low: 90, High: 108},
@@ -322,4 +324,9 @@ func sampleTrace() []evidence.Span {
 	}
 	spans[9].Error = true
 	return spans
+}
+
+func sampleScalability() *analyzers.Scalability {
+	at := func(v, low, high float64) analyzers.Between { return analyzers.Between{Value: v, Low: low, High: high} }
+	return &analyzers.Scalability{Slices: 45, Levels: 9, Seen: 31, SeenRate: 61, Each: at(11, 10.4, 11.6), Contend: at(0.08, 0.06, 0.1), Coherency: at(0.0021, 0.0017, 0.0026), Peak: at(20.9, 19.1, 23.2), PeakRate: at(63, 60, 66)}
 }

@@ -20,6 +20,7 @@ func writeText(w io.Writer, r *Report) error {
 	t.objectives()
 	t.symptoms()
 	t.modules()
+	t.events()
 	t.causes()
 	t.headroom()
 	t.unseen()

@@ -3,6 +3,7 @@ package rules
 import (
 	"slices"
 
+	"github.com/culprit-rca/culprit/analyzers"
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
@@ -39,9 +40,9 @@ func owns(victim, cause *Hypothesis, ranked, owner []*Hypothesis) bool {
 
 // explains: the rule says that it can, both slow the same operation, or the
 // cause holds up one of the service that the victim belongs to, and the cause
-// is of the victim's order of magnitude.
+// is of the victim's order of magnitude and did not begin after it.
 func (h *Hypothesis) explains(victim *Hypothesis) bool {
-	if !slices.Contains(h.Rule.Explains, victim.Rule.ID) || h.gain() < 0.3*victim.gain() {
+	if !slices.Contains(h.Rule.Explains, victim.Rule.ID) || h.gain() < 0.3*victim.gain() || analyzers.Late(h.Finding.Onset, victim.Finding.Onset) > 0 {
 		return false
 	}
 	if h.holdsUp(victim) {

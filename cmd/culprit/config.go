@@ -25,6 +25,7 @@ type configuration struct {
 	Traces     tracesBlock     `yaml:"traces"`
 	Postgres   postgresBlock   `yaml:"postgres"`
 	PgBouncer  dsnBlock        `yaml:"pgbouncer"`
+	Grafana    grafanaBlock    `yaml:"grafana"`
 	Load       string          `yaml:"load"`   // result file of a load tool
 	Events     string          `yaml:"events"` // file of events
 	Rules      []string        `yaml:"rules"`  // directories of rules
@@ -154,6 +155,7 @@ func newConfiguration() *configuration {
 	return &configuration{
 		Prometheus: prometheusBlock{HTTP: config.DefaultHTTPClientConfig},
 		Traces:     tracesBlock{HTTP: config.DefaultHTTPClientConfig},
+		Grafana:    grafanaBlock{HTTP: config.DefaultHTTPClientConfig},
 	}
 }
 
@@ -186,6 +188,7 @@ func yamlText(err error) string {
 func (c *configuration) resolve(dir string) {
 	c.Prometheus.HTTP.SetDirectory(dir)
 	c.Traces.HTTP.SetDirectory(dir)
+	c.Grafana.HTTP.SetDirectory(dir)
 	c.Notify.SetDirectory(dir)
 	paths := []*string{&c.Prometheus.SignalsDir, &c.Postgres.DSNFile, &c.PgBouncer.DSNFile, &c.Load, &c.Events, &c.Objectives.History}
 	for i := range c.Traces.Files {
@@ -205,6 +208,9 @@ func (c *configuration) validate(path string) error {
 	}
 	if err := c.Traces.HTTP.Validate(); err != nil {
 		return fmt.Errorf("configuration %s: traces: %w", path, err)
+	}
+	if err := c.Grafana.HTTP.Validate(); err != nil {
+		return fmt.Errorf("configuration %s: grafana: %w", path, err)
 	}
 	if err := c.Objectives.validate(); err != nil {
 		return fmt.Errorf("configuration %s: objectives: %w", path, err)

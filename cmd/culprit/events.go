@@ -27,6 +27,7 @@ const (
 // eventLine is one event as a person or a pipeline writes it.
 type eventLine struct {
 	Time   string          `yaml:"time" json:"time"` // RFC 3339 or Unix seconds
+	End    string          `yaml:"end" json:"end"`   // the same, of what lasts
 	Kind   string          `yaml:"kind" json:"kind"`
 	Text   string          `yaml:"text" json:"text"`
 	Entity evidence.Entity `yaml:"entity" json:"entity"`
@@ -90,6 +91,7 @@ func parseEventLines(text []byte) (lines []eventLine, err error) {
 		var l struct {
 			eventLine
 			Time any `json:"time"` // a number as well as a string
+			End  any `json:"end"`
 		}
 		switch err := dec.Decode(&l); {
 		case errors.Is(err, io.EOF):
@@ -97,7 +99,7 @@ func parseEventLines(text []byte) (lines []eventLine, err error) {
 		case err != nil:
 			return nil, fmt.Errorf("event %d: %w", len(lines)+1, err)
 		}
-		l.eventLine.Time = timeText(l.Time)
+		l.eventLine.Time, l.eventLine.End = timeText(l.Time), timeText(l.End)
 		lines = append(lines, l.eventLine)
 	}
 }
@@ -118,7 +120,17 @@ func (l eventLine) event() (evidence.Event, error) {
 	if l.Kind == "" && l.Text == "" {
 		return evidence.Event{}, errors.New("neither kind nor text says what happened")
 	}
-	return evidence.Event{At: t.UnixMilli(), Kind: cmp.Or(l.Kind, "event"), Text: cmp.Or(l.Text, l.Kind), Entity: l.Entity}, nil
+	e := evidence.Event{At: t.UnixMilli(), Kind: cmp.Or(l.Kind, "event"), Text: cmp.Or(l.Text, l.Kind), Entity: l.Entity}
+	if l.End != "" {
+		end, err := parseTime("end", l.End)
+		if err != nil {
+			return evidence.Event{}, err
+		}
+		if e.End = end.UnixMilli(); e.End <= e.At {
+			return evidence.Event{}, errors.New("it ends before it begins")
+		}
+	}
+	return e, nil
 }
 
 // addTo puts the events of the window and shortly before it into the evidence,
@@ -131,7 +143,7 @@ func (f *eventsFile) addTo(b *evidence.Bundle) {
 	from, to := b.Window.Start.Add(-eventsBefore).UnixMilli(), b.Window.End.UnixMilli()
 	outside := 0
 	for _, e := range f.events {
-		if e.At < from || e.At > to {
+		if max(e.At, e.End) < from || e.At > to {
 			outside++
 			continue
 		}

@@ -35,13 +35,25 @@ func TestEventsFile(t *testing.T) {
 			}
 		})
 	}
+	t.Run("with an end", func(t *testing.T) {
+		dir := t.TempDir()
+		text := fmt.Sprintf("{\"time\":%d,\"end\":%q,\"kind\":\"chaos\"}\n", at.Unix(), at.Add(5*time.Second).UTC().Format(time.RFC3339))
+		if o := culprit(t, "analyze", run, "--events", write(t, "events", text), "-o", dir); o.code != exitOK {
+			t.Fatalf("exit code %d, stderr %q", o.code, o.stderr)
+		}
+		if r := readReport(t, dir); len(r.Events) != 1 || r.Events[0].End != at.UnixMilli()+5000 {
+			t.Errorf("events %+v", r.Events)
+		}
+	})
 	for name, c := range map[string]struct{ text, want string }{
-		"no time":          {"- {kind: deploy}", "event 1: time"},
-		"no words":         {"- {time: 100}", "event 1: neither kind nor text"},
-		"unknown key":      {"- {time: 100, knid: x}", "unknown key knid"},
-		"no list":          {"time: 100", "wrong kind"},
-		"JSON unknown key": {`{"time":100,"text":"a"}` + "\n" + `{"tiem":100}`, "event 2"},
-		"JSON cut":         {`{"time":100,"te`, "event 1"},
+		"an end before the beginning": {"- {time: 100, end: 90, kind: chaos}", "event 1: it ends before"},
+		"an end that is no time":      {"- {time: 100, end: soon, kind: chaos}", "event 1: end"},
+		"no time":                     {"- {kind: deploy}", "event 1: time"},
+		"no words":                    {"- {time: 100}", "event 1: neither kind nor text"},
+		"unknown key":                 {"- {time: 100, knid: x}", "unknown key knid"},
+		"no list":                     {"time: 100", "wrong kind"},
+		"JSON unknown key":            {`{"time":100,"text":"a"}` + "\n" + `{"tiem":100}`, "event 2"},
+		"JSON cut":                    {`{"time":100,"te`, "event 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			culprit(t, "analyze", run, "--events", write(t, "events", c.text)).wantError(t, exitUsage, c.want)

@@ -35,6 +35,7 @@ var floorPlan = map[string]room{
 	"collectors/prometheus": {source, append([]string{"go.yaml.in/yaml/", "google.golang.org/protobuf/"}, httpClients...)},
 	"collectors/traces":     {source, append([]string{"go.opentelemetry.io/collector/pdata/", "github.com/jaegertracing/jaeger-idl/", "google.golang.org/", "github.com/klauspost/compress/"}, httpClients...)},
 	"collectors/postgres":   {source, []string{"github.com/jackc/pgx/"}},
+	"collectors/grafana":    {source, append([]string{"golang.org/x/net/"}, httpClients...)},
 	"collectors/loadtest":   {ours: source},
 	"collectors/bundle":     {source, []string{"go.opentelemetry.io/collector/pdata/", "github.com/klauspost/compress/"}},
 	"analyzers":             {[]string{"collectors/evidence"}, []string{"gonum.org/"}},
@@ -45,7 +46,7 @@ var floorPlan = map[string]room{
 	"report/notify":         {[]string{"report", "report/archive", "collectors/evidence"}, append([]string{"go.yaml.in/yaml/"}, httpClients...)},
 	"report/mcp":            {[]string{"report", "collectors/evidence"}, []string{"github.com/modelcontextprotocol/go-sdk/"}},
 	"cmd/culprit/audits":    {[]string{"report", "report/archive", "collectors/evidence"}, []string{"github.com/robfig/cron/", "github.com/prometheus/client_golang/"}},
-	"cmd/culprit":           {[]string{"collectors", "collectors/evidence", "collectors/prometheus", "collectors/traces", "collectors/postgres", "collectors/loadtest", "collectors/bundle", "analyzers", "rules", "report", "report/archive", "report/web", "report/notify", "report/mcp", "cmd/culprit/audits"}, []string{"github.com/spf13/", "github.com/prometheus/common/", "github.com/prometheus/client_golang/", "github.com/prometheus/exporter-toolkit/", "go.yaml.in/yaml/", "golang.org/x/sys/", "golang.org/x/net/"}},
+	"cmd/culprit":           {[]string{"collectors", "collectors/evidence", "collectors/prometheus", "collectors/traces", "collectors/postgres", "collectors/grafana", "collectors/loadtest", "collectors/bundle", "analyzers", "rules", "report", "report/archive", "report/web", "report/notify", "report/mcp", "cmd/culprit/audits"}, []string{"github.com/spf13/", "github.com/prometheus/common/", "github.com/prometheus/client_golang/", "github.com/prometheus/exporter-toolkit/", "go.yaml.in/yaml/", "golang.org/x/sys/", "golang.org/x/net/"}},
 }
 
 const (

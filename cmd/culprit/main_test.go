@@ -149,7 +149,7 @@ func TestUsageErrors(t *testing.T) {
 func TestConfiguration(t *testing.T) {
 	for name, c := range map[string]struct{ yaml, want string }{
 		"unknown key":       {"prometheus:\n  url: http://localhost:1\n  urll: x\n", "line 3: unknown key urll"},
-		"unknown block":     {"grafana: {}\n", "line 1: unknown key grafana"},
+		"unknown block":     {"graphite: {}\n", "line 1: unknown key graphite"},
 		"nested":            {"prometheus:\n  basic_auth:\n    usernam: x\n    password: " + canary + "\n", "line 3: unknown key usernam"},
 		"wrong kind":        {"prometheus:\n  headers: " + canary + "\n", "line 2: a value of the wrong kind"},
 		"broken":            {"prometheus: [\n", "line 1"},

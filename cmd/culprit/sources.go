@@ -22,6 +22,7 @@ type sourceFlags struct {
 	otlpListen  string
 	postgres    string
 	pgbouncer   string
+	grafana     string
 	load        string
 	events      string
 	timeout     time.Duration
@@ -33,8 +34,9 @@ func (s *sourceFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&s.prometheus, "prometheus", "", "URL of Prometheus or a server that speaks its API")
 	f.StringVar(&s.postgres, "postgres", "", "DSN of PostgreSQL; keep the password in PGPASSWORD, a pass file or --config")
 	f.StringVar(&s.pgbouncer, "pgbouncer", "", "DSN of PgBouncer's console (database pgbouncer), looked at while a load runs")
+	f.StringVar(&s.grafana, "grafana", "", "URL of Grafana, whose annotations are events; keep the token in "+grafanaToken+" or --config")
 	f.StringVar(&s.load, "load", "", "result file of a load tool: k6 (summary, JSON, CSV, InfluxDB lines), JMeter JTL, Locust CSV, Gatling, plain CSV")
-	f.StringVar(&s.events, "events", "", "file of events (deployments, experiments): YAML list or JSON lines of time, kind, text, entity")
+	f.StringVar(&s.events, "events", "", "file of events (deployments, experiments): YAML list or JSON lines of time, end, kind, text, entity")
 }
 
 // registerTraces is for verbs that read traces alone.
@@ -59,6 +61,7 @@ func (s *sourceFlags) resolve() error {
 	override(&c.Prometheus.URL, s.prometheus)
 	override(&c.Traces.URL, s.traces)
 	override(&c.Traces.OTLPListen, s.otlpListen)
+	override(&c.Grafana.URL, s.grafana)
 	override(&c.Load, s.load)
 	override(&c.Events, s.events)
 	if len(s.tracesFiles) > 0 {
@@ -79,7 +82,7 @@ func override(to *string, with string) {
 // flagged reports whether the command line names a source. A configuration may:
 // its objectives, rules and links are of use with an evidence file, too.
 func (s *sourceFlags) flagged() bool {
-	return s.prometheus != "" || s.traces != "" || len(s.tracesFiles) > 0 || s.postgres != "" || s.pgbouncer != "" || s.load != ""
+	return s.prometheus != "" || s.traces != "" || len(s.tracesFiles) > 0 || s.postgres != "" || s.pgbouncer != "" || s.grafana != "" || s.load != ""
 }
 
 // named reports whether any source is named that can be read after the fact.
@@ -124,6 +127,7 @@ func (s *sourceFlags) collectors(progress collectors.Reporter, listen bool) ([]c
 	}
 	s.addTraces(add, base, listen)
 	s.addDatabases(add, progress)
+	s.addAnnotations(add, progress)
 	if c.Load != "" {
 		add(loadtest.NewFile(c.Load), nil)
 	}

@@ -161,14 +161,19 @@ const (
 	RateLimited Kind = "rate.limited" // rate, {request}/s: requests refused by a rate limiter
 
 	// Scaling, scheduling and restarts.
-	ReplicasCurrent   Kind = "replicas.current"   // gauge, {replica}: replicas that run
-	ReplicasDesired   Kind = "replicas.desired"   // gauge, {replica}: replicas that there should be
-	ReplicasMax       Kind = "replicas.max"       // gauge, {replica}: replicas that the autoscaler may start
-	ReplicasMin       Kind = "replicas.min"       // gauge, {replica}: replicas that the autoscaler keeps
-	PodsPending       Kind = "pods.pending"       // gauge, {pod}: pods that wait for a node
-	ContainerRestarts Kind = "container.restarts" // rate, {restart}/s: restarts of a container
-	CPURequest        Kind = "cpu.request"        // gauge, {core}: cores that a container reserves
-	MemoryRequest     Kind = "memory.request"     // gauge, By: memory that a container reserves
+	ReplicasCurrent   Kind = "replicas.current"      // gauge, {replica}: replicas that run
+	ReplicasDesired   Kind = "replicas.desired"      // gauge, {replica}: replicas that there should be
+	ReplicasMax       Kind = "replicas.max"          // gauge, {replica}: replicas that the autoscaler may start
+	ReplicasMin       Kind = "replicas.min"          // gauge, {replica}: replicas that the autoscaler keeps
+	PodsPending       Kind = "pods.pending"          // gauge, {pod}: pods that wait for a node
+	ContainerRestarts Kind = "container.restarts"    // rate, {restart}/s: restarts of a container
+	CPURequest        Kind = "cpu.request"           // gauge, {core}: cores that a container reserves
+	MemoryRequest     Kind = "memory.request"        // gauge, By: memory that a container reserves
+	Generation        Kind = "deployment.generation" // gauge, 1: how often what a deployment should be was changed
+
+	// Experiments that break something on purpose.
+	ChaosActive   Kind = "chaos.active"   // gauge, {experiment}: chaos experiments at work
+	ChaosInjected Kind = "chaos.injected" // gauge, s: Unix time at which a chaos experiment last broke something
 
 	// Cold start and model serving.
 	JITTime          Kind = "jit.time"          // rate, 1: seconds of compilation per second

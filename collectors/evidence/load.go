@@ -50,9 +50,11 @@ type Threshold struct {
 	OK     bool   `json:"ok"`
 }
 
-// Event is something done to the system: deployment, restart, scaling.
+// Event is something done to the system: deployment, restart, scaling, an
+// experiment.
 type Event struct {
-	At     int64  `json:"t"` // Unix ms
+	At     int64  `json:"t"`               // Unix ms
+	End    int64  `json:"end_t,omitempty"` // Unix ms; 0: it has none, or none was seen
 	Kind   string `json:"kind"`
 	Text   string `json:"text"`
 	Entity Entity `json:"entity"`
