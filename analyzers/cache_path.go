@@ -21,9 +21,11 @@ const (
 	// writtenBack is the share of fall-backs after which the value is put into
 	// the cache that makes them misses without doubt.
 	writtenBack = 0.5
-	// alwaysFollowed: where nothing is written back and a call follows nearly
-	// every read, the two are steps of one program, not a miss and its price.
+	// alwaysFollowed: a call that follows nearly every read, hit or not, is the
+	// program's next step, not the price of a miss.
 	alwaysFollowed = 0.9
+	// fewHits of the reads are too few to tell what follows them.
+	fewHits = 0.05
 	// lookAhead bounds how many calls after a read are looked at.
 	lookAhead = 64
 )
@@ -32,7 +34,7 @@ var cachePath = Analyzer{
 	Name: "cache-path",
 	Doc: "Finds cache reads that were followed by the call they should have spared: a read of a cache, then within the same request a call to a " +
 		"database or service, then often a write of the same kind of key. Value is the share of reads with such a fall-back; the gain is what " +
-		"the request would be had they hit. A call that follows every read and writes nothing back is not counted: nothing says it is a fall-back.",
+		"the request would be had they hit. A call that follows every read, hit or not, and writes nothing back is not counted: nothing says it is a fall-back.",
 	Needs: []evidence.Kind{evidence.Spans},
 	Finds: []Kind{FindCacheMissPath, FindCacheMissCost},
 	Run:   runCachePath,
@@ -43,6 +45,7 @@ type lookup struct {
 	read     int32
 	prefix   string  // of the key, as far as it is known
 	fallback []int32 // calls made instead; none on a hit
+	then     []int32 // all calls to others up to the next read of the cache
 	write    int32   // of the value into the cache, or -1
 }
 
@@ -83,12 +86,16 @@ func (t *Trace) lookup(read call, after []call) lookup {
 			if isCacheWrite(s) && keyPrefix(s) == l.prefix {
 				l.write = c.span
 			}
-			if isCacheRead(s) || l.write >= 0 {
+			if isCacheRead(s) {
 				break
 			}
 			continue
 		}
-		if c.to.system != "messaging" && t.blocks(c.span) {
+		if c.to.system == "messaging" || !t.blocks(c.span) {
+			continue
+		}
+		l.then = append(l.then, c.span)
+		if l.write < 0 {
 			l.fallback = append(l.fallback, c.span)
 		}
 	}
@@ -152,18 +159,33 @@ type cacheKey struct {
 }
 
 // cacheUse counts, weighted, what became of the reads of one kind of key.
-type cacheUse struct{ reads, missed, written float64 }
+type cacheUse struct {
+	reads, missed, written float64
+	unwritten              float64            // reads after which nothing was written back
+	then                   map[callee]float64 // reads that a call followed sooner or later
+	thenUnwritten          map[callee]float64 // those of them after which nothing was written back
+}
 
-// believable reports whether the fall-backs are that, rather than the next
-// step of the program.
-func (u *cacheUse) believable() bool {
-	return u.missed > 0 && (u.written >= writtenBack*u.missed || u.missed < alwaysFollowed*u.reads)
+// fallbacks of a lookup that fell through: of the calls that followed those
+// that do not follow the hits as well.
+func (u *cacheUse) fallbacks(t *Trace, l *lookup) []int32 {
+	if l.write < 0 && l.missed() && u.then[t.calleeOf(l.fallback[0])] >= alwaysFollowed*u.reads {
+		return nil
+	}
+	if l.write < 0 || u.unwritten < fewHits*u.reads {
+		return l.fallback
+	}
+	step := func(i int32) bool { return u.thenUnwritten[t.calleeOf(i)] >= alwaysFollowed*u.unwritten }
+	if !slices.ContainsFunc(l.fallback, step) {
+		return l.fallback
+	}
+	return slices.DeleteFunc(slices.Clone(l.fallback), step)
 }
 
 func runCachePath(p *Pass) error {
 	uses := cacheUses(p.Facts.Traces)
 	misses := detector{rule: "cache-misses", find: func(t *Trace) []pattern {
-		return t.cacheMisses(func(k cacheKey) bool { return uses.of[k].believable() })
+		return t.cacheMisses(func(l *lookup) []int32 { return uses.of[t.cacheKey(l)].fallbacks(t, l) })
 	}}
 	groups := misses.gather(p.Facts.Traces)
 	slices.SortFunc(groups, func(a, b *occurrences) int { return cmp.Or(a.place.Compare(b.place), a.to.compare(b.to)) })
@@ -183,24 +205,49 @@ type cacheTally struct {
 
 func cacheUses(traces []*Trace) cacheTally {
 	tally := cacheTally{of: map[cacheKey]*cacheUse{}}
-	for _, t := range traces {
-		for _, l := range t.lookups {
-			tally.count(t, &l)
-		}
-	}
+	tally.each(traces, tally.follow)
+	tally.each(traces, tally.judge)
 	return tally
 }
 
-func (c *cacheTally) count(t *Trace, l *lookup) {
-	k := t.cacheKey(l)
-	u := c.of[k]
-	if u == nil {
-		u = &cacheUse{}
-		c.of[k] = u
+// each lookup of some traces, with the use of its kind of key.
+func (c *cacheTally) each(traces []*Trace, count func(*cacheUse, *Trace, *lookup)) {
+	for _, t := range traces {
+		for i := range t.lookups {
+			count(c.use(t.cacheKey(&t.lookups[i])), t, &t.lookups[i])
+		}
+	}
+}
+
+func (c *cacheTally) use(k cacheKey) *cacheUse {
+	if c.of[k] == nil {
+		c.of[k] = &cacheUse{then: map[callee]float64{}, thenUnwritten: map[callee]float64{}}
 		c.keys = append(c.keys, k)
 	}
+	return c.of[k]
+}
+
+// follow counts which calls come after a read.
+func (c *cacheTally) follow(u *cacheUse, t *Trace, l *lookup) {
 	u.reads += t.Weight
-	if !l.missed() {
+	if l.write < 0 {
+		u.unwritten += t.Weight
+	}
+	for i, span := range l.then {
+		to := t.calleeOf(span)
+		if slices.ContainsFunc(l.then[:i], func(o int32) bool { return t.calleeOf(o) == to }) {
+			continue
+		}
+		u.then[to] += t.Weight
+		if l.write < 0 {
+			u.thenUnwritten[to] += t.Weight
+		}
+	}
+}
+
+// judge counts a lookup as a hit or a miss, once it is known what follows all.
+func (c *cacheTally) judge(u *cacheUse, t *Trace, l *lookup) {
+	if len(u.fallbacks(t, l)) == 0 {
 		return
 	}
 	u.missed += t.Weight
@@ -209,10 +256,10 @@ func (c *cacheTally) count(t *Trace, l *lookup) {
 	}
 }
 
-// total of the believable uses of a cache by one operation.
+// total of the uses of a cache by one operation.
 func (c *cacheTally) total(place evidence.Entity, cache callee) (sum cacheUse) {
 	for _, k := range c.keys {
-		if u := c.of[k]; k.place == place && k.cache == cache && u.believable() {
+		if u := c.of[k]; k.place == place && k.cache == cache && u.missed > 0 {
 			sum.reads, sum.missed, sum.written = sum.reads+u.reads, sum.missed+u.missed, sum.written+u.written
 		}
 	}
@@ -225,7 +272,7 @@ func (t *Trace) cacheKey(l *lookup) cacheKey {
 
 // cacheMisses gives one pattern for each request and cache with misses; its
 // value is the seconds they hold up the request.
-func (t *Trace) cacheMisses(believable func(cacheKey) bool) []pattern {
+func (t *Trace) cacheMisses(fallbacks func(*lookup) []int32) []pattern {
 	type key struct {
 		server int32
 		cache  callee
@@ -234,7 +281,7 @@ func (t *Trace) cacheMisses(believable func(cacheKey) bool) []pattern {
 	var found []pattern
 	misses := map[key][]lookup{}
 	for _, l := range t.lookups {
-		if !l.missed() || !believable(t.cacheKey(&l)) {
+		if l.fallback = fallbacks(&l); len(l.fallback) == 0 {
 			continue
 		}
 		k := key{t.server[l.read], cacheOf(&t.Spans[l.read])}
@@ -316,5 +363,10 @@ func missesWrittenBack(t *Trace) []pattern {
 			written[t.cacheKey(&l)] = true
 		}
 	}
-	return t.cacheMisses(func(k cacheKey) bool { return written[k] })
+	return t.cacheMisses(func(l *lookup) []int32 {
+		if written[t.cacheKey(l)] {
+			return l.fallback
+		}
+		return nil
+	})
 }

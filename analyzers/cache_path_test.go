@@ -12,6 +12,7 @@ const (
 	cacheSet = "  48-50 shop client set | db.system.name=redis | db.query.text=set product:?\n"
 	fallback = "  8-45 shop client query | db.system.name=postgresql | db.query.text=select * from products where id = ?\n"
 	server   = "0-60 shop server GET /products/{id}\n"
+	next     = "  51-58 shop client GET | http.request.method=GET\n    52-57 stock server GET /stock\n"
 )
 
 func TestCachePath(t *testing.T) {
@@ -24,6 +25,9 @@ func TestCachePath(t *testing.T) {
 		"half hit":                {strings.Repeat(hit+miss, 8), 0.5},
 		"half hit, no write":      {strings.Repeat(hit+quiet, 8), 0.5},
 		"hits":                    {strings.Repeat(hit, 8), 0},
+		"hits, then a next step":  {strings.Repeat(server+cacheGet+next+"\n", 9) + server + cacheGet + fallback + cacheSet + next + "\n", 0.1},
+		"a step before the write": {strings.Repeat(server+cacheGet+next+"\n", 9) + server + cacheGet + strings.Replace(next, "51-58", "8-45", 1) + cacheSet + "\n", 0},
+		"no write, then a step":   {strings.Repeat(server+cacheGet+next+"\n"+server+cacheGet+fallback+next+"\n", 8), 0.5},
 		"session, then a query":   {strings.Repeat(quiet, 8), 0},
 		"key written in full":     {strings.Repeat(strings.Replace(miss, "set product:?", "set product ? ex ?", 1), 8), 1},
 		"other key is written":    {strings.Repeat(strings.Replace(miss, "set product:?", "set session:?", 1), 8), 0},

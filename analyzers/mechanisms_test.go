@@ -326,6 +326,30 @@ func TestQueueIsWaitedForOnlyByWhoWaitsForTheAnswer(t *testing.T) {
 	}
 }
 
+// A queue from which nobody takes is as late as it is long there; one whose
+// consumers nobody counts tells nothing.
+func TestQueueWithoutConsumer(t *testing.T) {
+	list := evidence.Entity{Service: "broker", Instance: "b1", Resource: "mails"}
+	depth := steady(evidence.QueueDepth, list, 0)
+	for i := range depth.Values {
+		depth.Values[i] = float64(9 * i)
+	}
+	for name, c := range map[string]struct {
+		also []evidence.Series
+		idle bool
+	}{
+		"no consumer":   {[]evidence.Series{steady(evidence.QueueConsumers, list, 0)}, true},
+		"none consumed": {[]evidence.Series{steady(evidence.QueueConsumed, list, 0)}, true},
+		"unknown":       {nil, false},
+		"a consumer":    {[]evidence.Series{steady(evidence.QueueConsumers, list, 1), steady(evidence.QueueConsumed, list, 1000)}, false},
+	} {
+		f := found(t, Run(minute(&evidence.Bundle{Series: append(c.also, depth)})), FindQueue)
+		if got := f != nil && f.Facts["idle"] != ""; got != c.idle || c.idle && f.Value < 30 {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+}
+
 // Of a container with a quota and of one without it is known whether it was
 // stalled; of a process, and of one whose quota is known but not its stalls,
 // it is not.

@@ -19,12 +19,12 @@ const (
 // poolSaturation measures how long callers wait for a connection, whether the
 // pool is full, and whether the database behind it is at work meanwhile.
 var poolSaturation = Analyzer{
-	Name:  "pool-saturation",
-	Doc:   "Wait for a connection from each application pool, by its own counters; the gain by taking the wait out of the traces: acquire spans where there are any, else the gap before the statement.",
-	Needs: []evidence.Kind{evidence.PoolMax},
-	Uses:  []evidence.Kind{evidence.PoolWaitTime, evidence.PoolAcquires, evidence.PoolWaits, evidence.PoolUsed, evidence.PoolPending, evidence.PGActivity, evidence.Spans},
-	Finds: []Kind{FindPoolWait, FindPoolWaitShare, FindPoolUse, FindPoolOverlap, FindPoolDBSaturated},
-	Run:   runPool,
+	Name:     "pool-saturation",
+	Doc:      "Wait for a connection from each application pool, by its own counters; the gain by taking the wait out of the traces: acquire spans where there are any, else the gap before the statement.",
+	NeedsAny: []evidence.Kind{evidence.PoolMax, evidence.PoolPending},
+	Uses:     []evidence.Kind{evidence.PoolWaitTime, evidence.PoolAcquires, evidence.PoolWaits, evidence.PoolUsed, evidence.PoolPending, evidence.PGActivity, evidence.Spans},
+	Finds:    []Kind{FindPoolWait, FindPoolWaitShare, FindPoolUse, FindPoolOverlap, FindPoolDBSaturated},
+	Run:      runPool,
 }
 
 // pool is one application pool's account of the window.
@@ -42,12 +42,13 @@ type pool struct {
 	over       float64   // s that each of the waits is a mean over
 	hasWait    bool
 	hasShare   bool
+	ofRequest  bool // a wait is that of a request: nobody counts acquires
 	query      string
 	spans      *spanSet // of its service
 }
 
 func runPool(p *Pass) error {
-	for _, e := range p.entitiesOf(evidence.PoolMax) {
+	for _, e := range p.pools() {
 		if pl, ok := poolOf(p, e); ok {
 			reportPool(p, pl)
 		}
@@ -55,11 +56,37 @@ func runPool(p *Pass) error {
 	return nil
 }
 
+// pools that have, or once had, a limit: callers wait for no other.
+func (p *Pass) pools() []evidence.Entity {
+	return union(p.entitiesOf(evidence.PoolMax), p.entitiesOf(evidence.PoolPending))
+}
+
+// poolLimit is how many connections a pool may have: as it says, or, where it
+// does not (node-postgres, Prisma), as many as were in use while callers waited,
+// which they do for a full pool alone.
+func (p *Pass) poolLimit(e evidence.Entity) (float64, bool) {
+	if limit, ok := meanOf(p.seriesAt(evidence.PoolMax, e)); ok {
+		return limit, limit > 0 && limit < math.MaxInt32
+	}
+	at, waiting := sumSeries(p.seriesAt(evidence.PoolPending, e))
+	times, used := sumSeries(p.seriesAt(evidence.PoolUsed, e))
+	var full []float64
+	for i, n := range alignTo(times, at, waiting) {
+		if n > 0 && used[i] >= 1 {
+			full = append(full, used[i])
+		}
+	}
+	return quantile(full, 0.5), len(full) >= minFull
+}
+
+// minFull scrapes of a full pool tell its size.
+const minFull = 3
+
 // poolOf reads one pool's series; false for a pool without a limit or that
 // nobody used.
 func poolOf(p *Pass, e evidence.Entity) (*pool, bool) {
-	limit, ok := meanOf(p.seriesAt(evidence.PoolMax, e))
-	if !ok || limit <= 0 || limit >= math.MaxInt32 {
+	limit, ok := p.poolLimit(e)
+	if !ok {
 		return nil, false
 	}
 	pl := &pool{entity: e, max: limit, spans: p.Facts.serviceSpans(e.Service)}
@@ -79,19 +106,25 @@ func poolOf(p *Pass, e evidence.Entity) (*pool, bool) {
 
 // readWaits derives the wait of one acquire over time: seconds waited per
 // second over acquires per second, or by Little's law from the callers that
-// wait, where only their number is known.
+// wait, where only their number is known. Where nobody counts acquires it is
+// the wait of one request for all that it acquires.
 func (pl *pool) readWaits(p *Pass, acquires []*evidence.Series) {
 	waited := p.seriesAt(evidence.PoolWaitTime, pl.entity)
 	if len(waited) == 0 {
 		waited = p.seriesAt(evidence.PoolPending, pl.entity)
 	}
-	if len(waited) == 0 || len(acquires) == 0 {
+	if len(waited) == 0 {
 		return
 	}
 	at, rates := sumSeries(acquires)
+	pl.ofRequest = len(acquires) == 0
 	times, seconds := sumSeries(waited)
 	for i, t := range times {
-		if r := valueAt(at, rates, t); r > 0 {
+		r := valueAt(at, rates, t)
+		if pl.ofRequest {
+			r = p.requestRate(pl.entity.Service)
+		}
+		if r > 0 {
 			pl.times, pl.waits = append(pl.times, t), append(pl.waits, seconds[i]/r)
 		}
 	}
@@ -109,7 +142,7 @@ func reportPool(p *Pass, pl *pool) {
 		}
 		impact, hurt = p.orRough(impact, hurt, pl.rough())
 		p.Report(Finding{Kind: FindPoolWait, Entity: e, Value: pl.wait, Unit: "s", Impact: impact, Victims: hurt, Refs: refs, Facts: pl.facts(),
-			Text:   fmt.Sprintf("%s waits %.1f ms on average for each connection of its pool of %.0f", pl.owner(), pl.wait*1000, pl.max),
+			Text:   fmt.Sprintf("%s waits %.1f ms on average %s of its pool of %.0f", pl.owner(), pl.wait*1000, pl.waitsFor(), pl.max),
 			Charts: []Chart{pl.useChart(p), {Title: "Wait for a connection", Unit: "s", Lines: []Line{{Name: "wait an acquire", Times: pl.times, Values: pl.waits}}}}})
 		r := p.latencyCorrelation(e.Service, pl.times, pl.waits)
 		p.Report(Finding{Kind: FindPoolOverlap, Entity: e, Value: math.Max(r, 0), Unit: "1", Refs: refs,
@@ -124,6 +157,13 @@ func reportPool(p *Pass, pl *pool) {
 			Text: fmt.Sprintf("%.1f of %.0f connections were in use", pl.use, pl.max)})
 	}
 	reportPoolDB(p, pl)
+}
+
+func (pl *pool) waitsFor() string {
+	if pl.ofRequest {
+		return "in each request for the connections"
+	}
+	return "for each connection"
 }
 
 // rough is the wait by the pool's own counters; where they do not tell how many
@@ -177,6 +217,8 @@ var poolSettings = [][2]string{
 	{"mongodb_driver_pool", "`maxPoolSize`"},
 	{"prisma", "`connection_limit` in the URL"},
 	{"redis", "`PoolSize`"},
+	{"pg_pool_", "`max` of the `Pool` (node-postgres)"},
+	{"sqlalchemy_pool_", "`pool_size` and `max_overflow` of `create_engine`"},
 }
 
 func poolSetting(query string) string {

@@ -80,7 +80,7 @@ func heldByLocks(p *Pass, pl *pool) (value float64, text string) {
 		}
 		return 0
 	}
-	r := p.reliefOf(pl, locked, len(p.entitiesOf(evidence.PoolMax)) == 1)
+	r := p.reliefOf(pl, locked, len(p.pools()) == 1)
 	if r == nil || !pl.hasWait {
 		return 0, ""
 	}

@@ -55,7 +55,7 @@ func (p *Pass) reliefs(services []string, off freed) []*relief {
 		return nil
 	}
 	var out []*relief
-	for _, e := range p.entitiesOf(evidence.PoolMax) {
+	for _, e := range p.pools() {
 		if e.Service == "" || !slices.Contains(services, e.Service) {
 			continue
 		}

@@ -58,25 +58,45 @@ func (p *Pass) reportQueue(e evidence.Entity, w *witness) {
 		p.Report(Finding{Kind: FindQueueAge, Entity: e, Value: age, Unit: "s", Text: fmt.Sprintf("the oldest message waited %.0f s", age)})
 		wait, known = math.Max(wait, age), true
 	}
+	idle := p.unconsumed(e, consumed, counted)
+	if idle { // what came first has waited since
+		wait, known = math.Max(wait, float64(w.times[len(w.times)-1]-w.times[0])/1000), true
+	}
 	if !known {
 		return // nobody counts what is taken out: how long a message waits cannot be told
 	}
 	f := Finding{Kind: FindQueue, Entity: e, Value: wait, Unit: "s", Refs: []evidence.Ref{w.ref()},
-		Text:   fmt.Sprintf("%s grew by %.1f messages a second to %.0f: a message waits %.0f s", e, slope, end, wait),
+		Text:   fmt.Sprintf("%s grew by %.1f messages a second to %.0f: a message waits %.0f s%s", e, slope, end, wait, map[bool]string{true: " or more, for nobody takes any"}[idle]),
 		Facts:  map[string]string{"queue": consumerName(evidence.Entity{Resource: e.Resource, Instance: e.Service}), "growth": decimals(slope, 1), "wait": decimals(wait, 0), "consumed": decimals(consumed, 1)},
 		Charts: []Chart{{Title: "Messages that wait", Unit: "{message}", Lines: []Line{{Name: e.String(), Times: w.times, Values: w.values}}}}}
+	if idle {
+		f.Facts["idle"] = "true"
+	}
 	f.Impact, f.Victims = p.queueImpact(e, wait, wave{w.times, w.values})
 	p.Report(f)
 	if i := f.Impact; i != nil {
 		p.Report(Finding{Kind: FindQueueWaited, Entity: e, Value: i.Share(), Unit: "1",
 			Text: fmt.Sprintf("%s of the p95 of %s lies between who sends and who takes", percent(i.Share()), i.Operation)})
 	}
-	if counted {
-		p.Report(Finding{Kind: FindQueueGrowth, Entity: e, Value: per(slope, consumed), Unit: "1", Text: fmt.Sprintf("%.1f messages a second are consumed, %.1f more arrive", consumed, slope)})
+	if counted || idle {
+		growth := per(slope, consumed)
+		if idle {
+			growth = 1
+		}
+		p.Report(Finding{Kind: FindQueueGrowth, Entity: e, Value: growth, Unit: "1", Text: fmt.Sprintf("%.1f messages a second are consumed, %.1f more arrive", consumed, slope)})
 	}
 	if n, ok := meanOf(p.seriesAt(evidence.QueueConsumers, e)); ok {
 		p.Report(Finding{Kind: FindQueueIdle, Entity: e, Value: n, Unit: "{consumer}", Text: fmt.Sprintf("%.1f consumers took from it", n)})
 	}
+}
+
+// unconsumed reports whether nobody takes from a queue: none of its consumers
+// is there, or who counts what they take counts nothing.
+func (p *Pass) unconsumed(e evidence.Entity, consumed float64, counted bool) bool {
+	if n, ok := meanOf(p.seriesAt(evidence.QueueConsumers, e)); ok {
+		return n == 0
+	}
+	return counted && consumed == 0
 }
 
 // openAbove is the span itself, or the next above it, that is open at a time;
