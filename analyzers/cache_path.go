@@ -24,6 +24,8 @@ const (
 	// alwaysFollowed: a call that follows nearly every read, hit or not, is the
 	// program's next step, not the price of a miss.
 	alwaysFollowed = 0.9
+	// fewHits of the reads are too few to tell what follows them.
+	fewHits = 0.05
 	// lookAhead bounds how many calls after a read are looked at.
 	lookAhead = 64
 )
@@ -159,19 +161,31 @@ type cacheKey struct {
 // cacheUse counts, weighted, what became of the reads of one kind of key.
 type cacheUse struct {
 	reads, missed, written float64
+	unwritten              float64            // reads after which nothing was written back
 	then                   map[callee]float64 // reads that a call followed sooner or later
+	thenUnwritten          map[callee]float64 // those of them after which nothing was written back
 }
 
-// misses reports whether a lookup fell through: what it was followed by is not
-// what follows the hits as well.
-func (u *cacheUse) misses(t *Trace, l *lookup) bool {
-	return l.missed() && (l.write >= 0 || u.then[t.calleeOf(l.fallback[0])] < alwaysFollowed*u.reads)
+// fallbacks of a lookup that fell through: of the calls that followed those
+// that do not follow the hits as well.
+func (u *cacheUse) fallbacks(t *Trace, l *lookup) []int32 {
+	if l.write < 0 && l.missed() && u.then[t.calleeOf(l.fallback[0])] >= alwaysFollowed*u.reads {
+		return nil
+	}
+	if l.write < 0 || u.unwritten < fewHits*u.reads {
+		return l.fallback
+	}
+	step := func(i int32) bool { return u.thenUnwritten[t.calleeOf(i)] >= alwaysFollowed*u.unwritten }
+	if !slices.ContainsFunc(l.fallback, step) {
+		return l.fallback
+	}
+	return slices.DeleteFunc(slices.Clone(l.fallback), step)
 }
 
 func runCachePath(p *Pass) error {
 	uses := cacheUses(p.Facts.Traces)
 	misses := detector{rule: "cache-misses", find: func(t *Trace) []pattern {
-		return t.cacheMisses(func(l *lookup) bool { return uses.of[t.cacheKey(l)].misses(t, l) })
+		return t.cacheMisses(func(l *lookup) []int32 { return uses.of[t.cacheKey(l)].fallbacks(t, l) })
 	}}
 	groups := misses.gather(p.Facts.Traces)
 	slices.SortFunc(groups, func(a, b *occurrences) int { return cmp.Or(a.place.Compare(b.place), a.to.compare(b.to)) })
@@ -207,7 +221,7 @@ func (c *cacheTally) each(traces []*Trace, count func(*cacheUse, *Trace, *lookup
 
 func (c *cacheTally) use(k cacheKey) *cacheUse {
 	if c.of[k] == nil {
-		c.of[k] = &cacheUse{then: map[callee]float64{}}
+		c.of[k] = &cacheUse{then: map[callee]float64{}, thenUnwritten: map[callee]float64{}}
 		c.keys = append(c.keys, k)
 	}
 	return c.of[k]
@@ -216,17 +230,24 @@ func (c *cacheTally) use(k cacheKey) *cacheUse {
 // follow counts which calls come after a read.
 func (c *cacheTally) follow(u *cacheUse, t *Trace, l *lookup) {
 	u.reads += t.Weight
+	if l.write < 0 {
+		u.unwritten += t.Weight
+	}
 	for i, span := range l.then {
 		to := t.calleeOf(span)
-		if !slices.ContainsFunc(l.then[:i], func(o int32) bool { return t.calleeOf(o) == to }) {
-			u.then[to] += t.Weight
+		if slices.ContainsFunc(l.then[:i], func(o int32) bool { return t.calleeOf(o) == to }) {
+			continue
+		}
+		u.then[to] += t.Weight
+		if l.write < 0 {
+			u.thenUnwritten[to] += t.Weight
 		}
 	}
 }
 
 // judge counts a lookup as a hit or a miss, once it is known what follows all.
 func (c *cacheTally) judge(u *cacheUse, t *Trace, l *lookup) {
-	if !u.misses(t, l) {
+	if len(u.fallbacks(t, l)) == 0 {
 		return
 	}
 	u.missed += t.Weight
@@ -251,7 +272,7 @@ func (t *Trace) cacheKey(l *lookup) cacheKey {
 
 // cacheMisses gives one pattern for each request and cache with misses; its
 // value is the seconds they hold up the request.
-func (t *Trace) cacheMisses(missed func(*lookup) bool) []pattern {
+func (t *Trace) cacheMisses(fallbacks func(*lookup) []int32) []pattern {
 	type key struct {
 		server int32
 		cache  callee
@@ -260,7 +281,7 @@ func (t *Trace) cacheMisses(missed func(*lookup) bool) []pattern {
 	var found []pattern
 	misses := map[key][]lookup{}
 	for _, l := range t.lookups {
-		if !missed(&l) {
+		if l.fallback = fallbacks(&l); len(l.fallback) == 0 {
 			continue
 		}
 		k := key{t.server[l.read], cacheOf(&t.Spans[l.read])}
@@ -342,5 +363,10 @@ func missesWrittenBack(t *Trace) []pattern {
 			written[t.cacheKey(&l)] = true
 		}
 	}
-	return t.cacheMisses(func(l *lookup) bool { return l.missed() && written[t.cacheKey(l)] })
+	return t.cacheMisses(func(l *lookup) []int32 {
+		if written[t.cacheKey(l)] {
+			return l.fallback
+		}
+		return nil
+	})
 }

@@ -26,6 +26,7 @@ func TestCachePath(t *testing.T) {
 		"half hit, no write":      {strings.Repeat(hit+quiet, 8), 0.5},
 		"hits":                    {strings.Repeat(hit, 8), 0},
 		"hits, then a next step":  {strings.Repeat(server+cacheGet+next+"\n", 9) + server + cacheGet + fallback + cacheSet + next + "\n", 0.1},
+		"a step before the write": {strings.Repeat(server+cacheGet+next+"\n", 9) + server + cacheGet + strings.Replace(next, "51-58", "8-45", 1) + cacheSet + "\n", 0},
 		"no write, then a step":   {strings.Repeat(server+cacheGet+next+"\n"+server+cacheGet+fallback+next+"\n", 8), 0.5},
 		"session, then a query":   {strings.Repeat(quiet, 8), 0},
 		"key written in full":     {strings.Repeat(strings.Replace(miss, "set product:?", "set product ? ex ?", 1), 8), 1},

@@ -51,6 +51,7 @@ func TestGainWithoutServers(t *testing.T) {
 	pg := evidence.Postgres{Statements: []evidence.Statement{{QueryID: "1", Key: "k", Text: "SELECT 1", TopLevel: true, Calls: 100, Exec: 20}}}
 	b := &evidence.Bundle{Postgres: []evidence.Postgres{pg}, Window: evidence.Window{End: time.Unix(60, 0)}}
 	for source, want := range map[string]float64{fromStatements: 0.2, fromClient: 0.5} {
+		b.Loads = nil
 		if source == fromClient {
 			b.Loads = []evidence.LoadRun{{Tool: "k6", End: 60_000, Requests: []evidence.LoadStat{{Count: 100, P50: 0.2, P95: 0.5}}}}
 		}

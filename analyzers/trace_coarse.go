@@ -6,114 +6,144 @@ import (
 	"time"
 )
 
+// coarseStep is how coarse the clock of starts may be. OpenTelemetry for
+// JavaScript takes the start of a span from Date.now(), whole milliseconds, and
+// its duration from a finer clock: calls of half a millisecond that were made
+// one after the other then seem to run side by side.
+const coarseStep = int64(time.Millisecond)
+
 const (
-	// coarseStart is the grain in which some SDKs tell when a span began, while
-	// they measure finely how long it took: OpenTelemetry's for JavaScript takes
-	// the start from Date.now and the length from performance.now.
-	coarseStart = int64(time.Millisecond)
-	// fewestStarts that must all be whole milliseconds: of starts in
-	// microseconds, one in a thousand is.
-	fewestStarts = 20
-	// mostPending bounds how many earlier siblings a span is held against.
-	mostPending = 16
+	// coarseSpans of a host that all start at whole milliseconds do not by chance.
+	coarseSpans = 20
+	// coarseBehind bounds how many of the spans before it one is held against.
+	coarseBehind = 8
 )
 
-// refineStarts moves apart what only seems to overlap because its start was cut
-// to the millisecond: calls made one after the other within a few milliseconds
-// would otherwise be taken to run at once, and most of them for nothing that
-// the request waited for. No span is moved by a millisecond or more; what still
-// overlaps then did run at once.
+// refineStarts puts the spans of hosts with such a clock where they may have
+// begun: within the millisecond that is known, not before their parent, and
+// after the calls that can have ended by then. A span is never put later than
+// it was where its siblings followed each other, and by less than a
+// millisecond where they did not.
 func refineStarts(traces []*Trace) {
-	coarse := coarseServices(traces)
+	coarse := coarseHosts(traces)
 	if len(coarse) == 0 {
 		return
 	}
 	for _, t := range traces {
-		t.refineStarts(coarse)
+		t.refine(coarse)
 	}
 }
 
-// coarseServices are those whose spans all start at whole milliseconds while
-// most of them end between two.
-func coarseServices(traces []*Trace) map[string]bool {
-	type account struct{ starts, fine, odd int }
-	by := map[string]*account{}
+func isWhole(at int64) bool { return at%coarseStep == 0 }
+
+// coarseHosts are those whose spans all start, but do not end, at whole
+// milliseconds.
+func coarseHosts(traces []*Trace) map[string]bool {
+	if wholeStarts(traces) < coarseSpans {
+		return nil
+	}
+	spans, fine := map[string]int{}, map[string]int{}
 	for _, t := range traces {
 		for i := range t.Spans {
 			s := &t.Spans[i]
-			a := by[s.Service]
-			if a == nil {
-				a = &account{}
-				by[s.Service] = a
-			}
-			a.starts++
-			if s.Start%coarseStart != 0 {
-				a.fine++
-			}
-			if s.End%coarseStart != 0 {
-				a.odd++
+			host := hostOf(s)
+			switch {
+			case spans[host] < 0:
+			case !isWhole(s.Start):
+				spans[host] = -1
+			default:
+				spans[host]++
+				if !isWhole(s.End) {
+					fine[host]++
+				}
 			}
 		}
 	}
-	coarse := map[string]bool{}
-	for service, a := range by {
-		if a.starts >= fewestStarts && a.fine == 0 && 2*a.odd > a.starts {
-			coarse[service] = true
+	out := map[string]bool{}
+	for host, n := range spans {
+		if n >= coarseSpans && 2*fine[host] > n {
+			out[host] = true
 		}
 	}
-	return coarse
+	return out
 }
 
-func (t *Trace) refineStarts(coarse map[string]bool) {
-	begun := make([]int64, len(t.Spans))
+func wholeStarts(traces []*Trace) (n int) {
+	for _, t := range traces {
+		for i := range t.Spans {
+			if isWhole(t.Spans[i].Start) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// refining is a trace while its spans are put right.
+type refining struct {
+	*Trace
+	hosts []string // of its spans; "" where the clock is fine
+	was   []int64  // starts as recorded
+	moved map[int32]bool
+}
+
+func (t *Trace) refine(coarse map[string]bool) {
+	r := &refining{Trace: t, hosts: make([]string, len(t.Spans)), was: make([]int64, len(t.Spans)), moved: map[int32]bool{}}
 	for i := range t.Spans {
-		begun[i] = t.Spans[i].Start
-	}
-	moved := 0
-	var kids []int32
-	for _, p := range t.order {
-		kids = append(kids[:0], t.children(p)...)
-		moved += t.refineSiblings(kids, begun[p], begun, coarse)
-	}
-	if moved == 0 {
-		return
+		r.was[i] = t.Spans[i].Start
+		if host := hostOf(&t.Spans[i]); coarse[host] {
+			r.hosts[i] = host
+		}
 	}
 	t.own()
-	for i, at := range begun {
-		s := &t.Spans[i]
-		s.Start, s.End = at, s.End+at-s.Start
+	for range 2 { // a parent that makes room for its children moves the first of them
+		r.down()
+		r.up()
 	}
-	t.index()
-	t.repaired(moved, "whose start was told in whole milliseconds, moved by less than one", "")
+	r.down()
+	if len(r.moved) > 0 {
+		t.index()
+		t.repaired(len(r.moved), "timed in whole milliseconds, put after what they can only have followed", "")
+	}
 }
 
-// refineSiblings lets each child begin where an earlier one ended, where that
-// is within the millisecond that its start was cut to, and no child before its
-// parent. Of those cut to the same one the longest comes last: at most one of
+// down lets every span begin after its parent did and the calls before it
+// ended. Of those within one millisecond the longest comes last: at most one of
 // them can have lasted beyond it.
-func (t *Trace) refineSiblings(kids []int32, parent int64, begun []int64, coarse map[string]bool) (moved int) {
-	length := func(i int32) int64 { return t.Spans[i].Duration() }
-	slices.SortStableFunc(kids, func(a, b int32) int {
-		return cmp.Or(cmp.Compare(t.Spans[a].Start, t.Spans[b].Start), cmp.Compare(length(a), length(b)))
-	})
-	pending := append(make([]int64, 0, mostPending+1), parent)
-	for _, k := range kids {
-		s := &t.Spans[k]
-		if !coarse[s.Service] {
-			continue
-		}
-		for _, end := range pending {
-			if end > begun[k] && end < s.Start+coarseStart {
-				begun[k] = end
+func (r *refining) down() {
+	var kids []int32
+	for _, p := range r.order {
+		kids = append(kids[:0], r.children(p)...)
+		slices.SortStableFunc(kids, func(a, b int32) int {
+			return cmp.Or(cmp.Compare(r.was[a], r.was[b]), cmp.Compare(r.Spans[a].Duration(), r.Spans[b].Duration()))
+		})
+		for k, c := range kids {
+			r.notBefore(c, p, r.Spans[p].Start)
+			for _, before := range kids[max(0, k-coarseBehind):k] {
+				r.notBefore(c, before, r.Spans[before].End)
 			}
 		}
-		if begun[k] > s.Start {
-			moved++
-		}
-		pending = slices.DeleteFunc(pending, func(end int64) bool { return end <= s.Start })
-		if pending = append(pending, begun[k]+length(k)); len(pending) > mostPending {
-			pending = slices.Delete(pending, 0, 1)
+	}
+}
+
+// up lets every span last until the calls that it made have ended.
+func (r *refining) up() {
+	for k := len(r.order) - 1; k >= 0; k-- {
+		c := r.order[k]
+		if p := r.Parent[c]; p >= 0 && r.blocks(c) {
+			r.notBefore(p, c, r.Spans[c].End-r.Spans[p].Duration())
 		}
 	}
-	return moved
+}
+
+// notBefore moves a span to a time that another of its host asks for, if it can
+// have begun there.
+func (r *refining) notBefore(i, other int32, at int64) {
+	s := &r.Spans[i]
+	if r.hosts[i] == "" || r.hosts[i] != r.hosts[other] || at <= s.Start || at >= r.was[i]+coarseStep {
+		return
+	}
+	s.End += at - s.Start
+	s.Start = at
+	r.moved[i] = true
 }

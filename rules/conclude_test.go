@@ -1,7 +1,10 @@
 package rules
 
 import (
+	"encoding/binary"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/culprit-rca/culprit/analyzers"
 	"github.com/culprit-rca/culprit/collectors/evidence"
@@ -47,5 +50,32 @@ func TestLatency(t *testing.T) {
 		if got := latency(v); got != want {
 			t.Errorf("%g: %q, want %q", v, got, want)
 		}
+	}
+}
+
+// Where no cause is named, the reader learns at least what held up the slow
+// requests, if one thing did.
+func TestWhereSpent(t *testing.T) {
+	for inside, want := range map[time.Duration]string{
+		80 * time.Millisecond: "pass in select id from items (database call of stock).",
+		5 * time.Millisecond:  "(own work of stock, or a wait without a span).",
+	} {
+		var b evidence.Bundle
+		for i := range 40 {
+			var id evidence.TraceID
+			binary.BigEndian.PutUint64(id[:], uint64(i+1))
+			at := int64(i+1) * int64(time.Second)
+			root := evidence.Span{Trace: id, ID: evidence.SpanID{1}, Service: "stock", Name: "GET /a", Kind: evidence.KindServer, Start: at, End: at + int64(100*time.Millisecond) + int64(i)*1000}
+			call := evidence.Span{Trace: id, ID: evidence.SpanID{2}, Parent: root.ID, Service: "stock", Name: "query", Kind: evidence.KindClient, Start: at, End: at + int64(inside)}
+			call.Attrs = call.Attrs.With(evidence.AttrDBSystem, "postgresql").With(evidence.AttrDBQuery, "select id from items")
+			b.Spans = append(b.Spans, root, call)
+		}
+		got := whereSpent(analyzers.BuildTraces(&b), evidence.Entity{Service: "stock", Operation: "GET /a"})
+		if !strings.HasPrefix(got, " Of the 100 ms that one of its slow requests takes, ") || !strings.HasSuffix(got, want) {
+			t.Errorf("%v: %q", inside, got)
+		}
+	}
+	if got := whereSpent(nil, evidence.Entity{Service: "stock"}); got != "" {
+		t.Errorf("without traces: %q", got)
 	}
 }

@@ -150,11 +150,14 @@ func (r *run) dropLastResorts() {
 	}
 }
 
-// rank of a result: the place of its read in the catalogue, and native
-// histograms, which resolve finer, before classic ones. Their counts and sums
+// maxAlternatives bounds the names of a read that are told apart.
+const maxAlternatives = 64
+
+// rank of a result: the place of its read in the catalogue, which of its names
+// it goes by, and native histograms, which resolve finer, before classic ones. Their counts and sums
 // say the same as the classic series, which are cheaper and can be newborn.
 func (q query) rank() int {
-	rank := 2 * q.read.order
+	rank := 2 * (maxAlternatives*q.read.order + min(q.alternative, maxAlternatives-1))
 	if q.base != "" && !q.native || q.parts != nil {
 		rank++
 	}

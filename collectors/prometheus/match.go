@@ -19,7 +19,10 @@ type match struct {
 	base   string   // of a histogram, without _bucket
 	sum    string   // of a classic histogram: its _sum, "" where there is none
 	native bool     // a native histogram
-	probe  *probe
+	// alternative is which of the read's names this is: one service may use
+	// the first, another the second.
+	alternative int
+	probe       *probe
 
 	jobs     []string      // that the match is limited to, nil for all
 	interval time.Duration // of their scrapes, the longest
@@ -88,17 +91,19 @@ func (f *family) matches(r *read, index nameIndex, have map[string]bool) []*matc
 	return out
 }
 
-// named finds a read's metrics by one way of finding, once for each prefix.
+// named finds a read's metrics by one way of finding, once for each prefix and
+// name; a read of several metrics, whose names would have to be paired, by the
+// first name alone.
 func (f *family) named(r *read, index nameIndex, find func(names []string, prefix string) (hit, bool)) []*match {
 	var out []*match
 	taken := map[string]bool{}
-	for _, name := range r.names[0] {
+	for k, name := range r.names[0] {
 		for _, prefix := range index.prefixes(name) {
 			if taken[prefix] {
 				continue
 			}
-			if m, ok := f.complete(r, prefix, find); ok {
-				taken[prefix] = true
+			if m, ok := f.complete(r, k, prefix, find); ok {
+				taken[prefix] = len(r.names) > 1
 				out = append(out, m)
 			}
 		}
@@ -106,10 +111,14 @@ func (f *family) named(r *read, index nameIndex, find func(names []string, prefi
 	return out
 }
 
-// complete finds all metrics of a read under the same prefix.
-func (f *family) complete(r *read, prefix string, find func([]string, string) (hit, bool)) (*match, bool) {
-	m := &match{family: f, read: r, prefix: prefix}
+// complete finds all metrics of a read under the same prefix, the first by one
+// of its names.
+func (f *family) complete(r *read, alternative int, prefix string, find func([]string, string) (hit, bool)) (*match, bool) {
+	m := &match{family: f, read: r, prefix: prefix, alternative: alternative}
 	for i, names := range r.names {
+		if i == 0 {
+			names = names[alternative : alternative+1]
+		}
 		h, ok := find(names, prefix)
 		if !ok || i == 0 && !f.means(h) {
 			return nil, false
