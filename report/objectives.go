@@ -159,7 +159,7 @@ func (o *Objective) limit(passing []*Report) (limit float64, reason string) {
 		}
 	}
 	if len(values) == 0 {
-		return math.Inf(1), "no passing run to hold it against yet"
+		return math.Inf(1), "no run that passed to hold it against yet"
 	}
 	slices.Sort(values)
 	middle := (values[(len(values)-1)/2] + values[len(values)/2]) / 2
@@ -167,7 +167,10 @@ func (o *Objective) limit(passing []*Report) (limit float64, reason string) {
 	if o.Measure == MeasureRate {
 		allowed = 1 - *o.Relative
 	}
-	return middle * allowed, fmt.Sprintf("against the median of %d passing run%s", len(values), pluralS(len(values)))
+	if len(values) == 1 {
+		return middle * allowed, "against the one run that passed"
+	}
+	return middle * allowed, fmt.Sprintf("against the median of %d runs that passed", len(values))
 }
 
 // worst finds the symptom that an objective is about; nil where none was

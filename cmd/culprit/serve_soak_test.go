@@ -1,11 +1,7 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,7 +12,6 @@ import (
 	"time"
 
 	"github.com/culprit-rca/culprit/cmd/culprit/audits"
-	"github.com/culprit-rca/culprit/report"
 	"github.com/culprit-rca/culprit/report/archive"
 )
 
@@ -138,6 +133,7 @@ audits: {at_once: 3}
 	holdFlat(t, samples, d)
 	holdSlots(t, openRuns(t, history), map[string]string{"all": "@every 7s", "metrics": "*/2 * * * * *", "traces": "@every 5s"})
 	holdOnce(t, r)
+	holdSpans(t, history)
 	idle(t, history, prometheusURL)
 }
 
@@ -196,51 +192,6 @@ func idle(t *testing.T, history, prometheusURL string) {
 	if err := r.end(syscall.SIGTERM); err != nil {
 		t.Error(err)
 	}
-}
-
-func openRuns(t *testing.T, history string) []archive.Run {
-	t.Helper()
-	store, err := archive.OpenDirectory(history, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
-	return runsOf(t, store)
-}
-
-// runsOf are all records, oldest first; every report among them can be read.
-func runsOf(t *testing.T, store archive.Store) []archive.Run {
-	t.Helper()
-	ctx := context.Background()
-	runs, err := store.Runs(ctx, archive.Query{Limit: 1_000_000})
-	if err != nil {
-		t.Fatal(err)
-	}
-	slices.Reverse(runs)
-	for _, r := range runs {
-		text, err := store.Report(ctx, r.ID)
-		if errors.Is(err, archive.ErrUnknown) && !r.Reported {
-			continue
-		}
-		if err == nil {
-			_, err = report.Read(bytes.NewReader(text))
-		}
-		if err != nil {
-			t.Errorf("the report of %s, %s: %v", r.ID, r.State, err)
-		}
-	}
-	return runs
-}
-
-// readable opens a copy of the history as a kill left it: the service is about
-// to open the original.
-func readable(t *testing.T, history string) {
-	t.Helper()
-	copied := filepath.Join(t.TempDir(), "copy")
-	if err := os.CopyFS(copied, os.DirFS(history)); err != nil {
-		t.Fatal(err)
-	}
-	openRuns(t, copied)
 }
 
 // holdSlots wants one record for each time of the plan from the first to the

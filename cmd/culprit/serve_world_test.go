@@ -107,7 +107,8 @@ func realPrometheus(t *testing.T) (*actor, string) {
 	}}), "http://" + addr
 }
 
-// realJaeger holds its traces in memory; its own requests are in it.
+// realJaeger holds its traces in memory. It sends the spans of its own answers
+// to its own receiver, so that whoever asks it again finds something.
 func realJaeger(t *testing.T) (*actor, string) {
 	t.Helper()
 	cache, _ := os.UserCacheDir()
@@ -132,7 +133,11 @@ receivers: {otlp: {protocols: {grpc: {endpoint: "%s"}, http: {endpoint: "%s"}}}}
 exporters: {jaeger_storage_exporter: {trace_storage: memory}}
 `, p[0], p[1], p[2], p[3], p[4]))
 	return play(t, &actor{name: "jaeger", ready: answersAt("http://" + p[0] + "/api/services"),
-		command: func() *exec.Cmd { return exec.Command(binary, "--config", file) }}), "http://" + p[0]
+		command: func() *exec.Cmd {
+			cmd := exec.Command(binary, "--config", file)
+			cmd.Env = append(os.Environ(), "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+p[3], "OTEL_TRACES_SAMPLER=always_on", "OTEL_BSP_SCHEDULE_DELAY=500")
+			return cmd
+		}}), "http://" + p[0]
 }
 
 // realPostgres can be stopped and started on its data.

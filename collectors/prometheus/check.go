@@ -22,6 +22,7 @@ const (
 // Check asks what could be seen now: the server, its clock, and for each class
 // of bottleneck the exporter that shows it or what would.
 func (c *Collector) Check(ctx context.Context) (collectors.Preflight, error) {
+	defer c.client.http.CloseIdleConnections()
 	now := c.now()
 	r := c.newRun(evidence.Window{Start: now.Add(-checkWindow), End: now})
 	if err := r.discover(ctx); err != nil {

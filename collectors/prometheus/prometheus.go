@@ -91,7 +91,8 @@ func (c *Collector) Collect(ctx context.Context, w evidence.Window) (*evidence.B
 	started := c.now()
 	ctx, cancel := context.WithTimeoutCause(ctx, maxCollection, errTooSlow)
 	defer cancel()
-	defer c.found.settle(nil) // whoever waits for them need not wait longer
+	defer c.found.settle(nil)                  // whoever waits for them need not wait longer
+	defer c.client.http.CloseIdleConnections() // a service makes a collector an audit: each would leave some open for minutes
 	r := c.newRun(w)
 	if err := r.discover(ctx); err != nil {
 		return nil, err

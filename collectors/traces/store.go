@@ -70,9 +70,11 @@ func openHTTP(ctx context.Context, target *url.URL, cfg *Config, b *builder, m *
 			return s, nil
 		}
 		if !unknownPath(err) {
+			client.CloseIdleConnections()
 			return nil, err
 		}
 	}
+	client.CloseIdleConnections()
 	return nil, fmt.Errorf("the server speaks none of Jaeger api_v3, Jaeger v1, Zipkin v2, Tempo; the last answer: %w", err)
 }
 

@@ -25,16 +25,17 @@ const (
 )
 
 // directory keeps one small file a record and one a report, each written
-// whole or not at all. One process has it at a time. The records are held in
-// memory too; the reports are not.
+// whole or not at all. One process has it at a time. Of a run that has ended,
+// only what is decided on is held in memory too: a service with years of history
+// needs no more than its list.
 type directory struct {
 	path string
 	log  *slog.Logger
 	lock *os.File
 
 	mu   sync.Mutex
-	runs map[string]*Run // by key
-	ids  map[string]*Run
+	runs map[string]*Run // by key, as hold leaves them
+	ids  map[string]*Run // the same by id
 }
 
 // OpenDirectory makes the directory if need be, and takes it for this process.
@@ -153,9 +154,28 @@ func readRecord(path string) (Run, error) {
 func (d *directory) recordPath(r Run) string { return filepath.Join(d.path, r.Target, r.ID+recordEnd) }
 func (d *directory) reportPath(r Run) string { return filepath.Join(d.path, r.Target, r.ID+reportEnd) }
 
-// hold puts a record into memory.
+// hold puts a record into memory: whole while it is open, in brief after that.
 func (d *directory) hold(r Run) {
+	if !r.State.Open() {
+		r = Run{Key: r.Key, ID: r.ID, Target: r.Target, Trigger: r.Trigger, Group: r.Group, Slot: r.Slot, State: r.State, Added: r.Added, Reported: r.Reported}
+	}
 	d.runs[r.Key], d.ids[r.ID] = &r, &r
+}
+
+// whole is the record that is held in brief; ErrUnknown where it was removed
+// meanwhile, or is damaged.
+func (d *directory) whole(held Run) (Run, error) {
+	if held.State.Open() {
+		return held, nil
+	}
+	r, err := readRecord(d.recordPath(held))
+	if err == nil {
+		return r, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		d.log.Warn("a record of the history cannot be read and is left alone", "file", d.recordPath(held), "error", err)
+	}
+	return Run{}, ErrUnknown
 }
 
 // write puts a record on the disk, then into memory.

@@ -16,7 +16,11 @@ func (d *directory) Add(_ context.Context, r Run, a Admission) (Run, Outcome, er
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if there, ok := d.runs[r.Key]; ok {
-		return *there, Known, nil
+		stands, err := d.whole(*there)
+		if err != nil {
+			stands = *there
+		}
+		return stands, Known, nil
 	}
 	o := a.decide(&r, d.facts(r))
 	if o == Cooling || o == Full {
@@ -122,6 +126,18 @@ func (d *directory) Put(_ context.Context, r Run, report []byte) (bool, error) {
 }
 
 func (d *directory) Runs(_ context.Context, q Query) ([]Run, error) {
+	out := make([]Run, 0)
+	for _, held := range d.selected(q) {
+		if r, err := d.whole(*held); err == nil {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// selected are the runs of a query as they are held. What is behind the pointers
+// is never changed.
+func (d *directory) selected(q Query) []*Run {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var found []*Run
@@ -131,12 +147,7 @@ func (d *directory) Runs(_ context.Context, q Query) ([]Run, error) {
 		}
 	}
 	slices.SortFunc(found, latestFirst)
-	found = found[:min(len(found), cmp.Or(q.Limit, defaultLimit))]
-	out := make([]Run, len(found))
-	for i, r := range found {
-		out[i] = *r
-	}
-	return out, nil
+	return found[:min(len(found), cmp.Or(q.Limit, defaultLimit))]
 }
 
 func (q Query) selects(r *Run) bool {
@@ -147,17 +158,26 @@ func (q Query) selects(r *Run) bool {
 func latestFirst(x, y *Run) int { return cmp.Or(y.Slot.Compare(x.Slot), cmp.Compare(x.Key, y.Key)) }
 
 func (d *directory) Get(_ context.Context, id string) (Run, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if r, ok := d.ids[id]; ok {
-		return *r, nil
+	held, ok := d.held(id)
+	if !ok {
+		return Run{}, ErrUnknown
 	}
-	return Run{}, ErrUnknown
+	return d.whole(held)
 }
 
-func (d *directory) Report(ctx context.Context, id string) ([]byte, error) {
-	r, err := d.Get(ctx, id)
-	if err != nil || !r.Reported {
+func (d *directory) held(id string) (Run, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r, ok := d.ids[id]
+	if !ok {
+		return Run{}, false
+	}
+	return *r, true
+}
+
+func (d *directory) Report(_ context.Context, id string) ([]byte, error) {
+	r, ok := d.held(id)
+	if !ok || !r.Reported {
 		return nil, ErrUnknown
 	}
 	packed, err := os.ReadFile(d.reportPath(r))
