@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 
+	"gonum.org/v1/gonum/stat"
+
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
@@ -271,7 +273,10 @@ func symptomsOfTraces(b *evidence.Bundle, f *Facts) []Symptom {
 	for i := range f.Symptoms {
 		covered[f.Symptoms[i].Entity] = true
 	}
-	byOp := map[evidence.Entity][]served{}
+	byOp, weights := map[evidence.Entity][]served{}, map[evidence.TraceID]float64{}
+	for _, w := range b.Weights {
+		weights[w.Trace] = w.Weight
+	}
 	for i := range b.Spans {
 		s := &b.Spans[i]
 		if s.Kind != evidence.KindServer && s.Kind != evidence.KindConsumer {
@@ -279,7 +284,7 @@ func symptomsOfTraces(b *evidence.Bundle, f *Facts) []Symptom {
 		}
 		e := evidence.Entity{Service: s.Service, Operation: OperationOf(s)}
 		if !covered[e] {
-			byOp[e] = append(byOp[e], served{s.Start / 1e6, s.Duration(), s.Error})
+			byOp[e] = append(byOp[e], served{s.Start / 1e6, s.Duration(), s.Error, cmp.Or(weights[s.Trace], 1)})
 		}
 	}
 	var out []Symptom
@@ -294,6 +299,7 @@ type served struct {
 	at     int64 // Unix ms
 	ns     int64
 	failed bool
+	weight float64 // requests that it speaks for, relative to the others
 }
 
 // symptomOfSpans measures one operation from its sampled server spans.
@@ -301,18 +307,13 @@ func symptomOfSpans(b *evidence.Bundle, e evidence.Entity, spans []served) Sympt
 	s := Symptom{Entity: e, Source: "traces", Requests: float64(len(spans))}
 	s.RPS = s.Requests / b.Window.Duration().Seconds()
 	slices.SortFunc(spans, func(a, b served) int { return cmp.Compare(a.at, b.at) })
-	durations := spanSeconds(spans, math.MinInt64, math.MaxInt64)
-	slices.Sort(durations) // once for three quantiles
-	s.P50, s.P95, s.P99 = quantile(durations, 0.5), quantile(durations, 0.95), quantile(durations, 0.99)
+	all := between(spans, math.MinInt64, math.MaxInt64)
+	s.P50, s.P95, s.P99 = quantileOfSpans(all, 0.5), quantileOfSpans(all, 0.95), quantileOfSpans(all, 0.99)
 	s.P95Low, s.P95High = s.P95, s.P95
-	for _, sp := range spans {
-		if sp.failed {
-			s.ErrorRatio += 1 / s.Requests
-		}
-	}
+	s.ErrorRatio = failedShare(all)
 	s.fillBins(b.Window, func(from, to int64) (float64, float64) {
-		d := spanSeconds(spans, from, to)
-		return quantile(d, 0.95), float64(len(d))
+		in := between(spans, from, to)
+		return quantileOfSpans(in, 0.95), float64(len(in))
 	})
 	if !s.baselineFromRun(b) {
 		s.baselineFromSpans(b, spans)
@@ -327,20 +328,44 @@ func (s *Symptom) baselineFromSpans(b *evidence.Bundle, spans []served) {
 	if b.Baseline == nil {
 		return
 	}
-	if d := spanSeconds(spans, b.Baseline.Start.UnixMilli(), b.Baseline.End.UnixMilli()); len(d) >= minRequests {
-		s.BaselineP95, s.BaselineNote = quantile(d, 0.95), "the baseline given"
+	if in := between(spans, b.Baseline.Start.UnixMilli(), b.Baseline.End.UnixMilli()); len(in) >= minRequests {
+		s.BaselineP95, s.BaselineNote = quantileOfSpans(in, 0.95), "the baseline given"
 	}
 }
 
-// spanSeconds are the durations of those requests, by start, that start in a
-// range of Unix ms; in no order.
-func spanSeconds(spans []served, from, to int64) []float64 {
+// between are those requests, by start, that start in a range of Unix ms, the
+// shortest first.
+func between(spans []served, from, to int64) []served {
 	byStart := func(s served, ms int64) int { return cmp.Compare(s.at, ms) }
 	first, _ := slices.BinarySearchFunc(spans, from, byStart)
 	end, _ := slices.BinarySearchFunc(spans, to, byStart)
-	out := make([]float64, 0, max(end-first, 0))
-	for _, s := range spans[first:max(end, first)] {
-		out = append(out, float64(s.ns)/1e9)
-	}
+	out := slices.Clone(spans[first:max(end, first)])
+	slices.SortFunc(out, func(a, b served) int { return cmp.Compare(a.ns, b.ns) })
 	return out
+}
+
+// quantileOfSpans is the duration in s that a share of the requests keeps
+// within: slow ones are drawn more densely than they come. The spans are by
+// duration; NaN of none.
+func quantileOfSpans(spans []served, q float64) float64 {
+	if len(spans) == 0 {
+		return math.NaN()
+	}
+	lasted, weights := make([]float64, len(spans)), make([]float64, len(spans))
+	for i, s := range spans {
+		lasted[i], weights[i] = seconds(s.ns), s.weight
+	}
+	return stat.Quantile(q, stat.LinInterp, lasted, weights)
+}
+
+// failedShare of requests.
+func failedShare(spans []served) float64 {
+	all, failed := 0.0, 0.0
+	for _, s := range spans {
+		all += s.weight
+		if s.failed {
+			failed += s.weight
+		}
+	}
+	return per(failed, all)
 }
