@@ -98,6 +98,8 @@ func TestUsageErrors(t *testing.T) {
 		"unknown flag":       {"analyze --nope", "unknown flag: --nope"},
 		"unknown verb":       {"frobnicate", `unknown command "frobnicate"`},
 		"no window":          {"analyze --prometheus http://localhost:1", "which window?"},
+		"a load's file":      {"analyze --load " + file, file + ": neither a result file"},
+		"a load's time":      {"analyze --load " + write(t, "s.json", k6Summary), "does not say when the run was"},
 		"no source":          {"analyze --since 5m", "no source"},
 		"two windows":        {"analyze --prometheus http://localhost:1 --since 5m --start 5", "exclude each other"},
 		"empty window":       {"analyze --prometheus http://localhost:1 --start 100 --end 100", "the window is empty"},

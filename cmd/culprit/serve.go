@@ -76,7 +76,7 @@ func (a *app) serve(ctx context.Context, flags *serveFlags) error {
 	defer store.Close()
 	told, err := notify.New(settings.Notify, a.now)
 	if err != nil {
-		return usage(err)
+		return usage(settings.lines.at(settings.path, err))
 	}
 	s := audits.New(audits.Config{
 		Sinks: told.Sinks(),
@@ -130,7 +130,7 @@ func (f *serveFlags) address(r archive.Run) string {
 func (s *service) openHistory(ctx context.Context, log *slog.Logger) (archive.Store, error) {
 	dsn, err := s.History.Postgres.find("history")
 	if err != nil {
-		return nil, usage(err)
+		return nil, usage(s.lines.at(s.path, err))
 	}
 	if dsn != "" {
 		log.Info("history in PostgreSQL")
