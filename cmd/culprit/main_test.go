@@ -116,7 +116,7 @@ func TestUsageErrors(t *testing.T) {
 		"no such bundle":     {"analyze /no/such/file", "/no/such/file"},
 		"not a bundle":       {"analyze " + file, "not a culprit bundle"},
 		"bundle and source":  {"analyze --prometheus http://localhost:1 " + file, "its own sources"},
-		"two bundles":        {"analyze a b", "accepts at most 1 arg"},
+		"two bundles":        {"analyze a b", "accepts at most 1 arg(s), received 2: culprit analyze [run.culprit"},
 		"collect to nowhere": {"collect --prometheus http://localhost:1 --since 5m", "-o run.culprit"},
 		"run nothing":        {"run --prometheus http://localhost:1", "behind --"},
 		"run without dashes": {"run --prometheus http://localhost:1 k6", "behind --"},
