@@ -64,6 +64,10 @@ func (a *app) serve(ctx context.Context, flags *serveFlags) error {
 	if err := flags.check(); err != nil {
 		return usage(err)
 	}
+	told, err := notify.New(settings.Notify, a.now)
+	if err != nil {
+		return usage(settings.lines.at(settings.path, err))
+	}
 	log := slog.New(slog.NewTextHandler(a.stderr, nil))
 	watch, stop := a.watch()
 	defer stop()
@@ -74,10 +78,6 @@ func (a *app) serve(ctx context.Context, flags *serveFlags) error {
 		return err
 	}
 	defer store.Close()
-	told, err := notify.New(settings.Notify, a.now)
-	if err != nil {
-		return usage(settings.lines.at(settings.path, err))
-	}
 	s := audits.New(audits.Config{
 		Sinks: told.Sinks(),
 		Store: store, Targets: targets, Log: log, Address: flags.address, Keep: settings.keep(),

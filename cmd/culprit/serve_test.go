@@ -35,8 +35,10 @@ func serveConfig(t *testing.T, target string) string {
 	return write(t, "culprit.yaml", fmt.Sprintf("targets: [%s]\nhistory: {directory: '%s'}\n", target, filepath.Join(t.TempDir(), "history")))
 }
 
+// What is refused is refused before anything is written.
 func TestServeRefuses(t *testing.T) {
 	good := serveConfig(t, nowhere)
+	t.Chdir(t.TempDir())
 	for name, c := range map[string]struct{ config, flags, want string }{
 		"no configuration":  {"", "", "give --config"},
 		"no such file":      {"", "--config /no/such.yaml", "/no/such.yaml"},
@@ -76,6 +78,9 @@ func TestServeRefuses(t *testing.T) {
 				want = exitFailed
 			}
 			o.wantError(t, want, c.want)
+			if left, err := os.ReadDir("."); len(left) > 0 || err != nil {
+				t.Errorf("it left %v, %v", left, err)
+			}
 		})
 	}
 }
