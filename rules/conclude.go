@@ -29,7 +29,7 @@ func (j *Judgement) conclude(b *evidence.Bundle, r *analyzers.Result) {
 		j.Status, j.Headline = CausesFound, causeHeadline(j.Causes)
 	case len(r.Facts.Symptoms) == 0:
 		j.Status = Inconclusive
-		j.Headline = "No request latency was seen: neither a latency histogram nor a server span lies in the window, so that nothing can be said about slowness."
+		j.Headline = untimed(b.Loads)
 	case requests < minRunRequests:
 		j.Status = RunUnusable
 		j.Headline = fmt.Sprintf("Only %.0f requests lie in the window: too few for a percentile. Run more load, or widen the window.", requests)
@@ -49,6 +49,19 @@ func (j *Judgement) conclude(b *evidence.Bundle, r *analyzers.Result) {
 	} else if len(j.Blind) > 0 {
 		j.Notes = append(j.Notes, strings.TrimSpace(blindText(j.Blind)))
 	}
+}
+
+// untimed is the headline where the system told of no request. The load tool may
+// have timed them all the same: that is said, and explains nothing.
+func untimed(loads []evidence.LoadRun) string {
+	text := "No request latency was seen: neither a latency histogram nor a server span lies in the window, so that nothing can be said about slowness."
+	for i := range loads {
+		if all := slices.IndexFunc(loads[i].Requests, func(s evidence.LoadStat) bool { return s.Name == "" }); all >= 0 {
+			s := loads[i].Requests[all]
+			text += fmt.Sprintf(" %s alone timed them: %.0f in all, %.0f failed, p95 %s.", loads[i].Tool, s.Count, s.Failed, latency(s.P95))
+		}
+	}
+	return text
 }
 
 // causeHeadline is the report's first line: what is slow, why, what fixing it

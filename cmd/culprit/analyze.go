@@ -16,7 +16,7 @@ func (a *app) analyzeCommand() *cobra.Command {
 	var file string
 	c := &cobra.Command{
 		Use: "analyze [run.culprit | sources and window]", Short: "Report on an evidence file, or on live sources", Args: cobra.MaximumNArgs(1),
-		Long: "Report on an evidence file, or on live sources over a window that has passed.\nThe same evidence gives the same bytes.",
+		Long: "Report on an evidence file, or on live sources over a window that has passed.\nWithout a window, a --load file that says when its run was gives it. The same evidence gives the same bytes.",
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				file = args[0]

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/culprit-rca/culprit/collectors"
 	"github.com/culprit-rca/culprit/collectors/evidence"
+	"github.com/culprit-rca/culprit/collectors/loadtest"
 )
 
 func (a *app) collectCommand() *cobra.Command {
@@ -17,8 +19,8 @@ func (a *app) collectCommand() *cobra.Command {
 	var window windowFlags
 	var path string
 	c := &cobra.Command{
-		Use: "collect [sources] --since 30m | --start T --end T -o run.culprit", Short: "Read the sources into an evidence file", Args: cobra.NoArgs,
-		Long: "Read the sources over a window that has passed into one evidence file,\nto be analyzed here or elsewhere.",
+		Use: "collect [sources] --since 30m | --start T --end T | --load FILE -o run.culprit", Short: "Read the sources into an evidence file", Args: cobra.NoArgs,
+		Long: "Read the sources over a window that has passed into one evidence file,\nto be analyzed here or elsewhere. Without a window, a --load file that says\nwhen its run was gives it.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if path == "" {
 				return usage(errors.New("where to? give -o run.culprit"))
@@ -57,12 +59,13 @@ func (a *app) collectPast(ctx context.Context, sources *sourceFlags, flags *wind
 	return b, err
 }
 
-// collectAny reads the window that is named, or what the files of traces span.
+// collectAny reads the window that is named, or that the load's result file or
+// the files of traces tell.
 func (a *app) collectAny(ctx context.Context, sources *sourceFlags, flags *windowFlags) (*evidence.Bundle, error) {
 	if !flags.given() && sources.tracesFilesAlone() {
 		return a.collectFiles(ctx, sources, flags)
 	}
-	w, err := flags.window(a.now())
+	w, err := windowFor(sources, flags, a.now())
 	if err != nil {
 		return nil, usage(err)
 	}
@@ -74,6 +77,26 @@ func (a *app) collectAny(ctx context.Context, sources *sourceFlags, flags *windo
 		flags.baseline.apply(b)
 	}
 	return b, err
+}
+
+// windowFor is the window that is named, or the time of the run whose result
+// file is.
+func windowFor(sources *sourceFlags, flags *windowFlags, now time.Time) (evidence.Window, error) {
+	load := sources.settings.Load
+	if flags.given() || load == "" {
+		return flags.window(now)
+	}
+	w, err := loadtest.NewFile(load).Window()
+	if err != nil {
+		return w, err
+	}
+	if w.Start.IsZero() {
+		return w, fmt.Errorf("which window? %s does not say when the run was: give --start and --end", load)
+	}
+	if w.End.After(now) {
+		w.End = now.UTC()
+	}
+	return w, w.Validate(now)
 }
 
 // collectFiles takes the window from the traces themselves.

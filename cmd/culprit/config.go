@@ -141,14 +141,21 @@ func configurationText(path string) ([]byte, error) {
 	return content, nil
 }
 
-// decodeStrictly refuses unknown keys, and shows no value in its error.
+// decodeStrictly refuses unknown keys. Its error names the line, and shows no
+// value.
 func decodeStrictly(content []byte, into any) error {
 	dec := yaml.NewDecoder(bytes.NewReader(content))
 	dec.KnownFields(true)
-	if err := dec.Decode(into); err != nil && !errors.Is(err, io.EOF) {
-		return errors.New(yamlText(err))
+	err := dec.Decode(into)
+	if err == nil || errors.Is(err, io.EOF) {
+		return nil
 	}
-	return nil
+	text := yamlText(err)
+	var document yaml.Node
+	if !strings.Contains(text, "line ") && yaml.Unmarshal(content, &document) == nil {
+		text = blame(&document, into) + text
+	}
+	return errors.New(text)
 }
 
 func newConfiguration() *configuration {

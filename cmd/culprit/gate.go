@@ -20,6 +20,7 @@ const onObjectives = "objectives"
 
 type gateTest struct {
 	text string
+	rule string // that it names, "" for none
 	hit  func(*rules.Hypothesis) bool
 }
 
@@ -61,10 +62,10 @@ func parseGate(s string) (gate, error) {
 
 func parseGateTest(text string) (gateTest, error) {
 	if text == onObjectives {
-		return gateTest{text, func(*rules.Hypothesis) bool { return false }}, nil
+		return gateTest{text: text, hit: func(*rules.Hypothesis) bool { return false }}, nil
 	}
 	if text == "any" {
-		return gateTest{text, func(*rules.Hypothesis) bool { return true }}, nil
+		return gateTest{text: text, hit: func(*rules.Hypothesis) bool { return true }}, nil
 	}
 	if name, value, ok := strings.Cut(text, ">="); ok {
 		m, known := gateMeasures[strings.TrimSpace(name)]
@@ -73,10 +74,10 @@ func parseGateTest(text string) (gateTest, error) {
 			limit, err = m.parse(strings.TrimSpace(value))
 		}
 		if known && err == nil {
-			return gateTest{text, func(h *rules.Hypothesis) bool { return m.of(h) >= limit }}, nil
+			return gateTest{text: text, hit: func(h *rules.Hypothesis) bool { return m.of(h) >= limit }}, nil
 		}
 	} else if name, id, ok := strings.Cut(text, "="); ok && name == "rule" && id != "" {
-		return gateTest{text, func(h *rules.Hypothesis) bool { return h.Rule.ID == id }}, nil
+		return gateTest{text, id, func(h *rules.Hypothesis) bool { return h.Rule.ID == id }}, nil
 	}
 	return gateTest{}, fmt.Errorf("--fail-on %q is none of any, objectives, rule=ID, score>=0.8, saved>=100ms, share>=0.2", text)
 }
@@ -92,6 +93,23 @@ func parseRatio(s string) (float64, error) {
 func parseSeconds(s string) (float64, error) {
 	d, err := time.ParseDuration(s)
 	return d.Seconds(), err
+}
+
+// check refuses a gate that could never trip: a rule that is not there, or whose
+// findings are never causes.
+func (g gate) check(c *rules.Catalogue) error {
+	for _, t := range g {
+		if t.rule == "" {
+			continue
+		}
+		switch r := c.Rule(t.rule); {
+		case r == nil:
+			return fmt.Errorf("--fail-on %s: no rule is called %q: see culprit rules list", t.text, t.rule)
+		case r.As != rules.AsCause:
+			return fmt.Errorf("--fail-on %s: what that rule says is %s, never a cause, and would never trip it", t.text, r.As)
+		}
+	}
+	return nil
 }
 
 // asks reports whether the gate has a test.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,6 +16,14 @@ func judged() *rules.Judgement {
 		{Rule: &rules.Rule{ID: "n-plus-one"}, Subject: evidence.Entity{Service: "web"}, Score: 0.9, Impact: &analyzers.Impact{Now: 0.4, Then: 0.1}},
 		{Rule: &rules.Rule{ID: "pool-saturation"}, Score: 0.4},
 	}}
+}
+
+// A gate that could never trip is no gate.
+func TestGateOfNothing(t *testing.T) {
+	bundle := filepath.Join(root(t), "testdata", "scenarios", "healthy", "run.culprit")
+	for text, want := range map[string]string{"rule=n-plus-1": "no rule is called", "any,rule=duplicate-index": "never a cause"} {
+		culprit(t, "analyze", bundle, "--fail-on", text).wantError(t, exitUsage, want)
+	}
 }
 
 func TestGate(t *testing.T) {

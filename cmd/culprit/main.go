@@ -42,13 +42,15 @@ type app struct {
 func (a *app) main(args []string) int {
 	root := a.root()
 	root.SetArgs(args)
-	err := root.ExecuteContext(context.Background())
+	c, err := root.ExecuteContextC(context.Background())
 	if err == nil {
 		return exitOK
 	}
 	var coded *exitError
 	switch {
 	case errors.As(err, &coded):
+	case !a.began && strings.HasPrefix(err.Error(), "accepts "): // cobra counts arguments, and does not say which
+		coded = &exitError{exitUsage, fmt.Errorf("%w: %s", err, c.UseLine())}
 	case !a.began:
 		coded = &exitError{exitUsage, err}
 	default:

@@ -89,7 +89,10 @@ func (o *outputFlags) resolve(c *configuration) (err error) {
 		return errors.New("--fail-on objectives: the configuration has none")
 	}
 	o.rules = append(slices.Clone(c.Rules), o.rules...)
-	if o.catalogue, err = rules.Load(o.rules...); err != nil {
+	if o.catalogue, err = rules.Load(o.rules...); err == nil {
+		err = o.gate.check(o.catalogue)
+	}
+	if err != nil {
 		return err
 	}
 	if o.dir == "" {

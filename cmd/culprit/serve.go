@@ -64,6 +64,10 @@ func (a *app) serve(ctx context.Context, flags *serveFlags) error {
 	if err := flags.check(); err != nil {
 		return usage(err)
 	}
+	told, err := notify.New(settings.Notify, a.now)
+	if err != nil {
+		return usage(settings.lines.at(settings.path, err))
+	}
 	log := slog.New(slog.NewTextHandler(a.stderr, nil))
 	watch, stop := a.watch()
 	defer stop()
@@ -74,10 +78,6 @@ func (a *app) serve(ctx context.Context, flags *serveFlags) error {
 		return err
 	}
 	defer store.Close()
-	told, err := notify.New(settings.Notify, a.now)
-	if err != nil {
-		return usage(err)
-	}
 	s := audits.New(audits.Config{
 		Sinks: told.Sinks(),
 		Store: store, Targets: targets, Log: log, Address: flags.address, Keep: settings.keep(),
@@ -130,7 +130,7 @@ func (f *serveFlags) address(r archive.Run) string {
 func (s *service) openHistory(ctx context.Context, log *slog.Logger) (archive.Store, error) {
 	dsn, err := s.History.Postgres.find("history")
 	if err != nil {
-		return nil, usage(err)
+		return nil, usage(s.lines.at(s.path, err))
 	}
 	if dsn != "" {
 		log.Info("history in PostgreSQL")

@@ -94,7 +94,7 @@ func (s *service) auditTargets(version string) (out []audits.Target, err error) 
 			}
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("target %s: %w", t.Name, err))
+			errs = append(errs, fmt.Errorf("configuration %s: line %d: target %s: %w", s.path, t.lines.of(err), t.Name, err))
 			continue
 		}
 		out = append(out, audited)

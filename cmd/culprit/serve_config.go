@@ -25,6 +25,8 @@ type service struct {
 	History historyBlock `yaml:"history"`
 	Audits  auditsBlock  `yaml:"audits"`
 	Queue   alertsBlock  `yaml:"alert_queue"`
+
+	path string
 }
 
 // target is one system: its sources, and when to audit it.
@@ -39,6 +41,8 @@ type target struct {
 	Watch         *model.Duration `yaml:"watch"`  // how long PostgreSQL is watched before the sources are read; default 30s where it is named
 	Timeout       model.Duration  `yaml:"timeout"`
 	Alerts        []routeBlock    `yaml:"alerts"`
+
+	lines lines
 }
 
 type routeBlock struct {
@@ -91,30 +95,29 @@ func readService(path string) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &service{target: target{configuration: *newConfiguration()}}
+	s := &service{target: target{configuration: *newConfiguration()}, path: path}
 	err = decodeStrictly(content, s)
 	if err == nil {
 		err = s.refill(content)
 	}
-	if err == nil {
-		err = s.settle(path)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("configuration %s: %w", path, err)
 	}
-	return s, nil
+	return s, s.settle(path)
 }
 
-// refill reads the targets again, each over its defaults.
+// refill reads the targets again, each over its defaults, and notes the lines.
 func (s *service) refill(content []byte) error {
 	var again struct {
 		Targets []yaml.Node `yaml:"targets"`
 	}
-	if err := yaml.Unmarshal(content, &again); err != nil {
+	var document yaml.Node
+	if err := errors.Join(yaml.Unmarshal(content, &again), yaml.Unmarshal(content, &document)); err != nil {
 		return errors.New(yamlText(err))
 	}
+	s.lines = linesOf(&document)
 	for i := range s.Targets {
-		s.Targets[i] = target{configuration: *newConfiguration()}
+		s.Targets[i] = target{configuration: *newConfiguration(), lines: linesOf(&again.Targets[i])}
 		if err := again.Targets[i].Decode(&s.Targets[i]); err != nil {
 			return errors.New(yamlText(err))
 		}
@@ -129,15 +132,18 @@ func (s *service) settle(path string) error {
 		s.target.Name = cmp.Or(s.target.Name, onlyTarget)
 		s.Targets = []target{s.target}
 	} else if top := (sourceFlags{settings: &s.configuration}); top.named() {
-		return errors.New("sources stand both at the top and in targets: move those at the top into a target")
+		return s.lines.at(path, errors.New("sources stand both at the top and in targets: move those at the top into a target"))
 	} else if i := slices.IndexFunc(s.Targets, func(t target) bool { return !t.Notify.Empty() }); i >= 0 {
-		return fmt.Errorf("target %d: notify stands at the top, for all targets", i+1)
+		return s.Targets[i].lines.at(path, errors.New("notify stands at the top, for all targets"))
 	}
 	seen := map[string]bool{}
 	for i := range s.Targets {
 		t := &s.Targets[i]
-		if !targetName.MatchString(t.Name) || seen[t.Name] {
-			return fmt.Errorf("target %d: the name %q is taken, or is not of lower-case letters, digits, - and _", i+1, t.Name)
+		switch {
+		case !targetName.MatchString(t.Name):
+			return t.lines.at(path, fmt.Errorf("name %q of a target is not of lower-case letters, digits, - and _", t.Name))
+		case seen[t.Name]:
+			return t.lines.at(path, fmt.Errorf("name %q is taken by another target", t.Name))
 		}
 		seen[t.Name] = true
 		t.resolve(filepath.Dir(path))
@@ -148,7 +154,7 @@ func (s *service) settle(path string) error {
 	dir := filepath.Dir(path)
 	s.History.Directory, s.History.Postgres.DSNFile = config.JoinDir(dir, s.History.Directory), config.JoinDir(dir, s.History.Postgres.DSNFile)
 	if s.History.Directory != "" && s.History.Postgres.named() {
-		return errors.New("history: directory and postgres exclude each other; culprit serve migrate brings the one into the other")
+		return s.lines.at(path, errors.New("history: directory and postgres exclude each other; culprit serve migrate brings the one into the other"))
 	}
 	return nil
 }

@@ -35,16 +35,23 @@ func serveConfig(t *testing.T, target string) string {
 	return write(t, "culprit.yaml", fmt.Sprintf("targets: [%s]\nhistory: {directory: '%s'}\n", target, filepath.Join(t.TempDir(), "history")))
 }
 
+// What is refused is refused before anything is written.
 func TestServeRefuses(t *testing.T) {
 	good := serveConfig(t, nowhere)
+	t.Chdir(t.TempDir())
 	for name, c := range map[string]struct{ config, flags, want string }{
 		"no configuration":  {"", "", "give --config"},
 		"no such file":      {"", "--config /no/such.yaml", "/no/such.yaml"},
-		"no source":         {"targets: [{name: shop}]", "", "target shop: no source"},
-		"unknown key":       {"targets:\n- name: shop\n  promethius: {url: x}", "", "line 3: unknown key promethius"},
+		"no source":         {"targets: [{name: shop}]", "", "culprit.yaml: line 1: target shop: no source"},
+		"unknown key":       {"targets:\n- name: shop\n  promethius: {url: x}", "", "culprit.yaml: line 3: unknown key promethius"},
 		"a bad name":        {"targets: [{name: Shop/1, prometheus: {url: 'http://h'}}]", "", "lower-case"},
-		"two of a name":     {"targets: [{name: a, prometheus: {url: 'http://h'}}, {name: a, prometheus: {url: 'http://h'}}]", "", `"a" is taken`},
+		"two of a name":     {"targets: [{name: a, prometheus: {url: 'http://h'}}, {name: a, prometheus: {url: 'http://h'}}]", "", `line 1: name "a" is taken`},
 		"a bad schedule":    {"targets: [{name: a, schedule: daily, prometheus: {url: 'http://h'}}]", "", `schedule "daily" is no cron expression`},
+		"a bad duration":    {"history:\n  directory: x\n  keep: " + canary + "\ntargets: [" + nowhere + "]", "", "culprit.yaml: line 3: keep: not a valid duration"},
+		"a bad window":      {"targets:\n- name: a\n  prometheus: {url: 'http://h'}\n  window: " + canary, "", "culprit.yaml: line 4: window: not a valid duration"},
+		"a schedule's line": {"targets:\n- name: a\n  prometheus: {url: 'http://h'}\n  schedule: daily", "", `culprit.yaml: line 4: target a: schedule "daily"`},
+		"a regexp's line":   {"prometheus: {url: 'http://h'}\nalerts:\n- match_re: {job: '('}", "", "culprit.yaml: line 2: target default: alerts: match_re job"},
+		"a sink's line":     {"prometheus: {url: 'http://h'}\nnotify:\n  webhooks: [{url: 'ftp://h/" + canary + "'}]", "", "culprit.yaml: line 2: notify"},
 		"a bad zone":        {"targets: [{name: a, time_zone: Mars/Olympus, prometheus: {url: 'http://h'}}]", "", "Mars/Olympus"},
 		"a bad expression":  {"targets: [{name: a, alerts: [{match_re: {job: '('}}], prometheus: {url: 'http://h'}}]", "", "match_re job"},
 		"never":             {"targets: [{name: a, schedule: none, prometheus: {url: 'http://h'}}]", "", "neither a schedule nor alerts"},
@@ -58,7 +65,7 @@ func TestServeRefuses(t *testing.T) {
 		"a web file":        {"", "--web-config /no/such.yml --config " + good, "/no/such.yml"},
 		"an external URL":   {"", "--external-url ftp://h --config " + good, "--external-url"},
 		"migrate to none":   {"", "migrate --config " + good + " --from .", "names no history.postgres"},
-		"wrong kind in one": {"targets: [{name: a, window: " + canary + ", prometheus: {url: 'http://h'}}]", "", "culprit.yaml"},
+		"wrong kind in one": {"targets: [{name: a, window: " + canary + ", prometheus: {url: 'http://h'}}]", "", "culprit.yaml: line 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			args := append([]string{"serve"}, strings.Fields(c.flags)...)
@@ -71,6 +78,9 @@ func TestServeRefuses(t *testing.T) {
 				want = exitFailed
 			}
 			o.wantError(t, want, c.want)
+			if left, err := os.ReadDir("."); len(left) > 0 || err != nil {
+				t.Errorf("it left %v, %v", left, err)
+			}
 		})
 	}
 }

@@ -9,13 +9,18 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// buildVersion is what Go knows of the build: the release or the commit.
+// release is what a packager calls the build, who builds without the repository:
+// -ldflags "-X main.release=v1.2.3".
+var release string
+
+// buildVersion is what the packager says of the build, or what Go knows of it:
+// the release or the commit.
 func buildVersion() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "unknown"
+		return cmp.Or(release, "unknown")
 	}
-	return cmp.Or(info.Main.Version, "unknown")
+	return cmp.Or(release, info.Main.Version, "unknown")
 }
 
 func (a *app) versionCommand() *cobra.Command {

@@ -40,7 +40,7 @@ func (w *windowFlags) window(now time.Time) (evidence.Window, error) {
 	case w.since > 0:
 		out = evidence.Window{Start: now.Add(-w.since), End: now}
 	case w.start == "":
-		return out, errors.New("which window? give --since 30m, or --start and --end")
+		return out, errors.New("which window? give --since 30m, --start and --end, or a --load file that says when its run was")
 	default:
 		if out.Start, err = parseTime("--start", w.start); err != nil {
 			return out, err

@@ -64,7 +64,7 @@ func decodeK6(content []byte) (*k6Summary, error) {
 		} `json:"config"`
 	}
 	if err := json.Unmarshal(content, &head); err != nil {
-		return nil, fmt.Errorf("not JSON of a load tool: %w", err)
+		return nil, fmt.Errorf("neither a result file of k6, JMeter, Locust or Gatling nor a plain CSV: %w", err)
 	}
 	switch {
 	case head.Results != nil:

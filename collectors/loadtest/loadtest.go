@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/culprit-rca/culprit/collectors/evidence"
 )
@@ -45,6 +46,22 @@ func (f *File) Name() string { return sourceName }
 
 // Provides lists the kinds that a result file may bring.
 func (f *File) Provides() []evidence.Kind { return provides() }
+
+// Window is when the run was by the file's own account, in whole seconds; zero
+// where it does not say.
+func (f *File) Window() (evidence.Window, error) {
+	run, err := readFile(f.path, 0)
+	if err != nil {
+		return evidence.Window{}, fmt.Errorf("load: reading %s: %w", f.path, err)
+	}
+	if run.Start == 0 || run.End == 0 {
+		return evidence.Window{}, nil
+	}
+	return evidence.Window{
+		Start: time.UnixMilli(run.Start).UTC().Truncate(time.Second),
+		End:   time.UnixMilli(run.End + 999).UTC().Truncate(time.Second),
+	}, nil
+}
 
 // Collect reads the file. A tool that does not say when it ran is taken to
 // have run over the window, and the note says so.

@@ -97,6 +97,10 @@ type Notifier struct {
 	mutes string // path
 	said  *said
 	now   func() time.Time
+
+	// Told, if set, hears of every place that was reached or had nothing new to
+	// be told of, with the number of changes said there.
+	Told func(place string, changes int)
 }
 
 // New makes the sinks. Nothing is sent.
@@ -170,11 +174,17 @@ func (n *Notifier) tell(ctx context.Context, s sink, target, link string, r, pre
 	}
 	notice.Changes = mutes.without(notice.Changes, target, n.now())
 	notice.Changes = n.said.unsaid(s.name(), &notice, s.wants(&notice))
+	if len(notice.Changes) > 0 {
+		err = s.say(ctx, &notice)
+	}
+	if err != nil {
+		return fmt.Errorf("notify: %s: %w", s.name(), err)
+	}
+	if n.Told != nil {
+		n.Told(s.name(), len(notice.Changes))
+	}
 	if len(notice.Changes) == 0 {
 		return nil
-	}
-	if err := s.say(ctx, &notice); err != nil {
-		return fmt.Errorf("notify: %s: %w", s.name(), err)
 	}
 	return n.said.add(s.name(), &notice, n.now())
 }

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/culprit-rca/culprit/report"
 	"github.com/culprit-rca/culprit/report/archive"
 	"github.com/culprit-rca/culprit/rules"
@@ -199,6 +201,49 @@ func TestRefusedPosts(t *testing.T) {
 	if queued, _, _ := store.Depth(t.Context()); queued != 0 {
 		t.Errorf("%d were queued", queued)
 	}
+}
+
+// A post that is refused is counted and leaves one line, of which the sender
+// chooses nothing; the metrics keep to the practice of naming.
+func TestRefusalsAreLogged(t *testing.T) {
+	s, _ := hooked(t, Config{})
+	var log bytes.Buffer
+	s.Log = slog.New(slog.NewTextHandler(&log, nil))
+	bodies := []string{"hello \x1b[31m\nforged", `{"version":"forged"}`, `{"version":"` + strings.Repeat("4", maxPost) + `"}`}
+	for _, body := range bodies {
+		send(s, body)
+	}
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(lines) != len(bodies) || log.Len() > 300*len(bodies) || strings.Contains(log.String(), "forged") {
+		t.Errorf("%d lines: %.2000s", len(lines), log.String())
+	}
+	for code, want := range map[string]float64{"400": 2, "413": 1} {
+		if n := testutil.ToFloat64(s.metrics.posts.WithLabelValues(code)); n != want {
+			t.Errorf("%v posts were answered with %s, want %v", n, code, want)
+		}
+	}
+	problems, err := testutil.GatherAndLint(s.Gatherer(), ownMetrics(t, s)...)
+	if err != nil || len(problems) > 0 {
+		t.Errorf("%v, %v", problems, err)
+	}
+}
+
+// ownMetrics are the names that are not of a library.
+func ownMetrics(t *testing.T, s *Service) (names []string) {
+	t.Helper()
+	families, err := s.Gatherer().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if strings.HasPrefix(f.GetName(), "culprit_") {
+			names = append(names, f.GetName())
+		}
+	}
+	if len(names) == 0 {
+		t.Error("no metrics of its own")
+	}
+	return names
 }
 
 // A store that is away makes Alertmanager come again.

@@ -23,7 +23,7 @@ type metrics struct {
 	storeErrors prometheus.Counter
 }
 
-func newMetrics(targets []Target) *metrics {
+func newMetrics(targets []Target, sinks []archive.Sink) *metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "culprit_serve_" + name, Help: help}, labels)
 	}
@@ -46,12 +46,26 @@ func newMetrics(targets []Target) *metrics {
 	}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(),
 		m.runs, m.seconds, m.last, m.nexts, m.causes, m.queue, m.busy, m.posts, m.sinkErrors, m.storeErrors)
+	m.begin(targets, sinks)
+	return m
+}
+
+// begin has every series there at 0 that may come, so that its first increase
+// is seen.
+func (m *metrics) begin(targets []Target, sinks []archive.Sink) {
 	for i := range targets {
-		for _, state := range []archive.State{archive.Done, archive.Failed, archive.Skipped, archive.Missed} {
-			m.runs.WithLabelValues(targets[i].Name, string(archive.Schedule), string(state))
+		t := &targets[i]
+		for trigger, on := range map[archive.Trigger]bool{archive.Schedule: t.Plan != nil, archive.Alert: len(t.Route) > 0} {
+			for _, state := range []archive.State{archive.Done, archive.Failed, archive.Skipped, archive.Missed, archive.Interrupted} {
+				if on {
+					m.runs.WithLabelValues(t.Name, string(trigger), string(state))
+				}
+			}
 		}
 	}
-	return m
+	for _, s := range sinks {
+		m.sinkErrors.WithLabelValues(s.Name())
+	}
 }
 
 // Gatherer gives the metrics to whoever serves them.

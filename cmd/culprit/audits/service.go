@@ -65,7 +65,7 @@ func New(c Config) *Service {
 	c.MaxTime, c.Grace, c.Beat = cmp.Or(c.MaxTime, defaultMaxTime), cmp.Or(c.Grace, defaultGrace), cmp.Or(c.Beat, defaultBeat)
 	c.MaxAlert = cmp.Or(c.MaxAlert, defaultMaxAlert)
 	c.Admit.Queue, c.Admit.Cooldown = cmp.Or(c.Admit.Queue, defaultQueue), cmp.Or(c.Admit.Cooldown, defaultCooldown)
-	s := &Service{Config: c, owner: ownName(), metrics: newMetrics(c.Targets), running: map[string]bool{},
+	s := &Service{Config: c, owner: ownName(), metrics: newMetrics(c.Targets, c.Sinks), running: map[string]bool{},
 		wake: make(chan struct{}, 1), hook: make(chan struct{}, maxReading)}
 	return s
 }
