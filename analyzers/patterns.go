@@ -203,7 +203,7 @@ func (d *detector) report(p *Pass, g *occurrences, left int) {
 		f.Impact.limit()
 	}
 	if len(g.traces) < fewestTraces {
-		f.Warnings = append(f.Warnings, fmt.Sprintf("seen in %d traces only", len(g.traces)))
+		f.Warnings = append(f.Warnings, "seen in "+evidence.Counted(len(g.traces), "trace")+" only")
 	}
 	p.Report(f)
 	p.Report(Finding{Kind: d.recurrence(), Entity: entity, Value: g.share, Unit: "1", Refs: f.Refs,

@@ -168,7 +168,7 @@ func (s *requestSample) method(q float64) string {
 		}
 	}
 	if tail < fewestTail {
-		return fmt.Sprintf("what-if on %d traces, indicative: %d in the tail", len(s.traces), tail)
+		return fmt.Sprintf("what-if on %s, indicative: %d in the tail", evidence.Counted(len(s.traces), "trace"), tail)
 	}
-	return fmt.Sprintf("what-if on %d traces", len(s.traces))
+	return "what-if on " + evidence.Counted(len(s.traces), "trace")
 }

@@ -94,7 +94,7 @@ func reportRowLocks(p *Pass, pg *evidence.Postgres, table string, list []stateme
 	for left := 0.9 * float64(waits); n < len(list) && left > 0; n++ {
 		left -= float64(list[n].count)
 	}
-	report(FindRowLockSpread, float64(n), "{statement}", fmt.Sprintf("%d statements make up nine tenths of them", n))
+	report(FindRowLockSpread, float64(n), "{statement}", "nine tenths of them are of "+evidence.Counted(n, "statement"))
 }
 
 // rowLockSightings of statements: in row locks, at all, and in the queue for

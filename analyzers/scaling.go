@@ -114,7 +114,7 @@ func runDisruption(p *Pass) error {
 			continue
 		}
 		p.reportStall(stall{finds: FindDisruption, entity: e, service: e.Service, stalled: p.spansAt(evidence.Entity{Service: e.Service}), witnesses: []*witness{p.afterRestarts(e, times)},
-			text:  fmt.Sprintf("%s was restarted %d times inside the window", e, len(times)),
+			text:  fmt.Sprintf("%s was restarted %s inside the window", e, evidence.Counted(len(times), "time")),
 			facts: map[string]string{"service": e.Service, "instance": e.Instance, "count": decimals(float64(len(times)), 0)}})
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/culprit-rca/culprit/cmd/culprit/audits"
+	"github.com/culprit-rca/culprit/collectors/evidence"
 	"github.com/culprit-rca/culprit/report/archive"
 	"github.com/culprit-rca/culprit/report/notify"
 )
@@ -180,6 +181,6 @@ func (a *app) migrate(ctx context.Context, path, from string) error {
 	}
 	defer store.Close()
 	n, err := archive.Copy(ctx, store, old)
-	fmt.Fprintf(a.stdout, "%d runs copied, %d were there already, %d of all are still to be done\n", n.Runs, n.Known, n.Open)
+	fmt.Fprintf(a.stdout, "%s copied, there already: %d, still to be done: %d\n", evidence.Counted(n.Runs, "run"), n.Known, n.Open)
 	return err
 }

@@ -376,7 +376,7 @@ func TestServeMigrate(t *testing.T) {
 	s.stop()
 	was := openRuns(t, history)
 	moved := write(t, "b.yaml", strings.ReplaceAll(target, "@every 1s", "@yearly")+"history: {postgres: {dsn: '"+dsn+"'}}")
-	for _, want := range []string{fmt.Sprintf("%d runs copied, 0 were there", len(was)), fmt.Sprintf("0 runs copied, %d were there", len(was))} {
+	for _, want := range []string{fmt.Sprintf("%d runs copied, there already: 0", len(was)), fmt.Sprintf("0 runs copied, there already: %d", len(was))} {
 		if o := culprit(t, "serve", "migrate", "--config", moved, "--from", history); o.code != exitOK || !strings.Contains(o.stdout, want) {
 			t.Errorf("%d %q %s, want %q", o.code, o.stdout, o.stderr, want)
 		}

@@ -352,10 +352,10 @@ func (h *history) notes() (out []string) {
 		out = append(out, fmt.Sprintf("%d samples of the sessions took %.1f ms each, as seen from here", total, 1000*h.spent.Seconds()/float64(total)))
 	}
 	if h.refused > 0 {
-		out = append(out, fmt.Sprintf("the server refused the sampler %d times: too many connections", h.refused))
+		out = append(out, fmt.Sprintf("the server refused the sampler %s: too many connections", evidence.Counted(h.refused, "time")))
 	}
 	if h.broken > 0 {
-		out = append(out, fmt.Sprintf("the sampler lost the server %d times%s; sessions were not seen meanwhile", h.broken, inBrackets(h.lastError)))
+		out = append(out, fmt.Sprintf("the sampler lost the server %s%s; sessions were not seen meanwhile", evidence.Counted(h.broken, "time"), inBrackets(h.lastError)))
 	}
 	if h.failed > 0 {
 		out = append(out, fmt.Sprintf("%d samples failed%s", h.failed, inBrackets(h.lastError)))

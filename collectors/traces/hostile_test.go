@@ -160,7 +160,7 @@ func TestStoreBusy(t *testing.T) {
 	if err != nil || len(b.Spans) != 6 || b.Sources[0].Status != evidence.StatusOK {
 		t.Fatal(err, b)
 	}
-	if notes := strings.Join(b.Sources[0].Notes, "; "); !strings.Contains(notes, "asked for patience 1 times") {
+	if notes := strings.Join(b.Sources[0].Notes, "; "); !strings.Contains(notes, "asked for patience 1 time") {
 		t.Error(notes)
 	}
 }

@@ -192,9 +192,9 @@ func (s *search) limits() []string {
 		out = append(out, fmt.Sprintf("%d traces found no room: the bounds are %d traces and %d spans", s.sample.refused, s.sample.maxTraces, s.sample.maxSpans))
 	}
 	if s.meter.backoffs > 0 {
-		out = append(out, fmt.Sprintf("the server asked for patience %d times", s.meter.backoffs))
+		out = append(out, "the server asked for patience "+evidence.Counted(s.meter.backoffs, "time"))
 	}
-	return append(out, fmt.Sprintf("read %.1f MB in %d requests", float64(s.meter.bytes)/1e6, s.meter.requests))
+	return append(out, fmt.Sprintf("read %.1f MB in %s", float64(s.meter.bytes)/1e6, evidence.Counted(s.meter.requests, "request")))
 }
 
 func (s *search) gap() evidence.Gap {

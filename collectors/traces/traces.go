@@ -106,7 +106,7 @@ func (c *Collector) Collect(ctx context.Context, w evidence.Window) (*evidence.B
 	}
 	b := s.bundle(w)
 	b.Sources[0].Seconds = time.Since(start).Seconds()
-	c.cfg.Progress(collectors.Event{Source: c.Name(), Text: fmt.Sprintf("%d spans of %d traces", len(b.Spans), s.sample.traces), End: true})
+	c.cfg.Progress(collectors.Event{Source: c.Name(), Text: evidence.Counted(len(b.Spans), "span") + " of " + evidence.Counted(s.sample.traces, "trace"), End: true})
 	return b, nil
 }
 
