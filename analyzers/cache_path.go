@@ -47,6 +47,7 @@ type lookup struct {
 	fallback []int32 // calls made instead; none on a hit
 	then     []int32 // all calls to others up to the next read of the cache
 	write    int32   // of the value into the cache, or -1
+	price    float64 // ns that a miss of this kind usually costs; 0 where that is not known
 }
 
 func (l *lookup) missed() bool { return len(l.fallback) > 0 }
@@ -164,6 +165,8 @@ type cacheUse struct {
 	unwritten              float64            // reads after which nothing was written back
 	then                   map[callee]float64 // reads that a call followed sooner or later
 	thenUnwritten          map[callee]float64 // those of them after which nothing was written back
+	paid                   []pricePaid        // for each miss
+	price                  float64            // ns, the median of those
 }
 
 // fallbacks of a lookup that fell through: of the calls that followed those
@@ -185,7 +188,10 @@ func (u *cacheUse) fallbacks(t *Trace, l *lookup) []int32 {
 func runCachePath(p *Pass) error {
 	uses := cacheUses(p.Facts.Traces)
 	misses := detector{rule: "cache-misses", find: func(t *Trace) []pattern {
-		return t.cacheMisses(func(l *lookup) []int32 { return uses.of[t.cacheKey(l)].fallbacks(t, l) })
+		return t.cacheMisses(func(l *lookup) {
+			u := uses.of[t.cacheKey(l)]
+			l.fallback, l.price = u.fallbacks(t, l), u.price
+		})
 	}}
 	groups := misses.gather(p.Facts.Traces)
 	slices.SortFunc(groups, func(a, b *occurrences) int { return cmp.Or(a.place.Compare(b.place), a.to.compare(b.to)) })
@@ -207,6 +213,9 @@ func cacheUses(traces []*Trace) cacheTally {
 	tally := cacheTally{of: map[cacheKey]*cacheUse{}}
 	tally.each(traces, tally.follow)
 	tally.each(traces, tally.judge)
+	for _, u := range tally.of {
+		u.price, u.paid = medianPrice(u.paid), nil
+	}
 	return tally
 }
 
@@ -247,13 +256,15 @@ func (c *cacheTally) follow(u *cacheUse, t *Trace, l *lookup) {
 
 // judge counts a lookup as a hit or a miss, once it is known what follows all.
 func (c *cacheTally) judge(u *cacheUse, t *Trace, l *lookup) {
-	if len(u.fallbacks(t, l)) == 0 {
+	fallbacks := u.fallbacks(t, l)
+	if len(fallbacks) == 0 {
 		return
 	}
 	u.missed += t.Weight
 	if l.write >= 0 {
 		u.written += t.Weight
 	}
+	u.paid = append(u.paid, pricePaid{t.took(fallbacks), t.Weight})
 }
 
 // total of the uses of a cache by one operation.
@@ -271,8 +282,9 @@ func (t *Trace) cacheKey(l *lookup) cacheKey {
 }
 
 // cacheMisses gives one pattern for each request and cache with misses; its
-// value is the seconds they hold up the request.
-func (t *Trace) cacheMisses(fallbacks func(*lookup) []int32) []pattern {
+// value is the seconds they hold up the request. Judge leaves a lookup its
+// fall-backs, none where it is no miss, and gives it its price.
+func (t *Trace) cacheMisses(judge func(*lookup)) []pattern {
 	type key struct {
 		server int32
 		cache  callee
@@ -281,7 +293,7 @@ func (t *Trace) cacheMisses(fallbacks func(*lookup) []int32) []pattern {
 	var found []pattern
 	misses := map[key][]lookup{}
 	for _, l := range t.lookups {
-		if l.fallback = fallbacks(&l); len(l.fallback) == 0 {
+		if judge(&l); !l.missed() {
 			continue
 		}
 		k := key{t.server[l.read], cacheOf(&t.Spans[l.read])}
@@ -309,28 +321,6 @@ func (t *Trace) missFacts(l *lookup) map[string]string {
 		facts["key"] = l.prefix
 	}
 	return facts
-}
-
-// cutMisses removes the fall-backs and the writes, with what the caller did
-// between read and write: on a hit none of it happens.
-func (t *Trace) cutMisses(c Cuts, misses []lookup) {
-	between := map[int32][]stretch{} // by parent
-	for _, l := range misses {
-		for _, i := range l.fallback {
-			t.CutSubtree(c, i)
-		}
-		if l.write < 0 {
-			continue
-		}
-		t.CutSubtree(c, l.write)
-		if parent := t.Parent[l.read]; parent >= 0 && parent == t.Parent[l.write] {
-			between[parent] = append(between[parent], stretch{t.Spans[l.read].End, t.Spans[l.write].End})
-		}
-	}
-	for parent, gaps := range between {
-		t.CutSelf(c, parent, t.selfWithin(parent, gaps, t.Spans[parent].Duration()))
-		t.cutPlumbing(c, parent, gaps)
-	}
 }
 
 func reportCacheMisses(p *Pass, g *occurrences, use cacheUse, served float64) {
@@ -363,10 +353,9 @@ func missesWrittenBack(t *Trace) []pattern {
 			written[t.cacheKey(&l)] = true
 		}
 	}
-	return t.cacheMisses(func(l *lookup) []int32 {
-		if written[t.cacheKey(l)] {
-			return l.fallback
+	return t.cacheMisses(func(l *lookup) {
+		if !written[t.cacheKey(l)] {
+			l.fallback = nil
 		}
-		return nil
 	})
 }

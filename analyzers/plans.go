@@ -21,6 +21,10 @@ const (
 // finding.
 const busyShare = 0.02
 
+// fewestSlowCalls that a choice of the planner's shows in: one that was held
+// up once deviates by the root of all the calls.
+const fewestSlowCalls = 5.0
+
 // plans measures what the planner chose badly, as far as counters tell.
 var plans = Analyzer{
 	Name: "plans",
@@ -61,8 +65,8 @@ func reportPlanSpread(p *Pass, pg *evidence.Postgres, s *evidence.Statement) {
 	// 1/(1+cv^2) of all and take nearly all of the time
 	cv := s.StddevExec / s.Mean()
 	slow := 1 / (1 + cv*cv)
-	if s.Mean()/slow < seconds(slowCall) {
-		return // even its slow calls are fast
+	if s.Mean()/slow < seconds(slowCall) || slow*s.Calls < fewestSlowCalls {
+		return // even its slow calls are fast, or they are too few to be a choice
 	}
 	by, total := waitsOf(pg, map[string]bool{s.QueryID: true})
 	locked := 0.0

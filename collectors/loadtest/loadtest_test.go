@@ -101,8 +101,8 @@ func TestDropped(t *testing.T) {
 
 func TestBadFiles(t *testing.T) {
 	for name, c := range map[string]struct{ content, want string }{
-		"html":      {"<html>", "not JSON"},
-		"cut":       {`{"metrics":{"a":`, "not JSON"},
+		"html":      {"<html>", "nor a plain CSV"},
+		"cut":       {`{"metrics":{"a":`, "nor a plain CSV"},
 		"other":     {`{"hello":1}`, "no result of a load tool"},
 		"metric":    {`{"metrics":{"a":[1]}}`, `metric "a"`},
 		"threshold": {`{"metrics":{"a":{"thresholds":{"x":[]}}}}`, "neither true, false"},

@@ -88,9 +88,12 @@ func wantNote(t *testing.T, b *evidence.Bundle, part string) {
 
 const lookup = "select id, made from purchase where buyer = $1 order by made desc"
 
-// lookUp runs the statement that lacks an index, on a connection that ends, so
-// that all counters are flushed.
-func (s *server) lookUp(times int) {
+// lookUp runs the statement that lacks an index.
+func (s *server) lookUp(times int) { s.again(times, lookup) }
+
+// again executes a statement with rising numbers, by a session that ends after
+// it: only then are all of its counters surely flushed.
+func (s *server) again(times int, sql string) {
 	s.t.Helper()
 	ctx := context.Background()
 	conn, err := pgx.Connect(ctx, s.dsn("postgres", "shop"))
@@ -99,7 +102,7 @@ func (s *server) lookUp(times int) {
 	}
 	defer conn.Close(ctx)
 	for i := range times {
-		if _, err := conn.Exec(ctx, lookup, i); err != nil {
+		if _, err := conn.Exec(ctx, sql, i); err != nil {
 			s.t.Fatal(err)
 		}
 	}
