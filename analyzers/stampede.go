@@ -28,9 +28,9 @@ var cacheStampede = Analyzer{
 	Name: "cache-stampede",
 	Doc: "Finds one key that five or more requests missed within the time that the first of them took to fetch it: all do the same work. " +
 		"Keys are told apart by their parameters where these were kept. Value is the number of requests at once; where not all requests were traced, each of those that were " +
-		"speaks for as many as the metrics counted. The gain is that of one fetch for all: it takes as long as the shortest seen, and the others wait for its end.",
+		"speaks for as many as the metrics, or the database, counted. The gain is that of one fetch for all: it takes as long as the shortest seen, and the others wait for its end.",
 	Needs: []evidence.Kind{evidence.Spans},
-	Uses:  []evidence.Kind{evidence.ServerLatency},
+	Uses:  []evidence.Kind{evidence.ServerLatency, evidence.PGStatements},
 	Finds: []Kind{FindStampede, FindStampede + ".recurrence"},
 	Run:   runStampede,
 }
@@ -56,7 +56,7 @@ type cachedKey struct {
 }
 
 func runStampede(p *Pass) error {
-	found, scales := map[*Trace][]pattern{}, map[evidence.Entity]float64{}
+	found, scales := map[*Trace][]pattern{}, map[counted]float64{}
 	for _, misses := range missesByKey(p.Facts.Traces) {
 		alone := shortest(misses)
 		for len(misses) > 0 {
@@ -75,19 +75,48 @@ func runStampede(p *Pass) error {
 	return d.analyze(p)
 }
 
-// requestsOf the run that some misses speak for. scales remembers, by what the
-// root asks for, how many requests were counted for each that was traced.
-func (p *Pass) requestsOf(misses []miss, scales map[evidence.Entity]float64) float64 {
+// counted is what of the run some misses were counted by: the operation that
+// the root asks for, and the statement that fetches the value, "" if none does.
+type counted struct {
+	asks      evidence.Entity
+	statement string
+}
+
+// requestsOf the run that some misses speak for. scales remembers how many
+// were counted for each that was traced.
+func (p *Pass) requestsOf(misses []miss, scales map[counted]float64) float64 {
 	sum := 0.0
 	for _, m := range misses {
-		scale, known := scales[m.trace.asks]
+		by := counted{m.trace.asks, m.trace.Spans[m.lookup.fallback[0]].Attr(evidence.AttrDBKey)}
+		scale, known := scales[by]
 		if !known {
-			scale = p.Facts.countedPerTraced(m.trace.asks)
-			scales[m.trace.asks] = scale
+			scale = max(p.Facts.countedPerTraced(by.asks), p.callsPerTraced(by.statement))
+			scales[by] = scale
 		}
 		sum += max(1, scale*m.trace.Weight)
 	}
 	return math.Round(sum)
+}
+
+// callsPerTraced is how many calls of a statement the database counted for each
+// that the traces speak for; 0 where nobody counted.
+func (p *Pass) callsPerTraced(key string) float64 {
+	calls, traced := 0.0, 0.0
+	for i := range p.Bundle.Postgres {
+		for k := range p.Bundle.Postgres[i].Statements {
+			if s := &p.Bundle.Postgres[i].Statements[k]; key != "" && s.Key == key && s.TopLevel && !p.Bundle.Postgres[i].Subset {
+				calls += s.Calls
+			}
+		}
+	}
+	for _, t := range p.Facts.statementSpans(key).traces {
+		for i := range t.Spans {
+			if t.Spans[i].Attr(evidence.AttrDBKey) == key {
+				traced += t.Weight
+			}
+		}
+	}
+	return per(calls, traced)
 }
 
 // countedPerTraced is how many requests for an operation were counted for each

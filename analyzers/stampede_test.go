@@ -82,6 +82,21 @@ func TestStampedeSeenInPart(t *testing.T) {
 	}
 }
 
+// Where no metrics are, the database counted how often the value was fetched.
+func TestStampedeCountedByTheDatabase(t *testing.T) {
+	for name, c := range map[string]struct {
+		calls float64
+		want  float64
+	}{"three for twelve": {12, 12}, "three, and no more": {3, 0}} {
+		text := strings.ReplaceAll(refill(3, 5, func(int) int { return 7 }), "where id = ?\n", "where id = ? | culprit.db.key=k\n")
+		b := &evidence.Bundle{Spans: tellSpans(t, text), Postgres: []evidence.Postgres{{Statements: []evidence.Statement{{Key: "k", TopLevel: true, Calls: c.calls}, {Key: "other", TopLevel: true, Calls: 90}}}}}
+		found := passOverBundle(t, cacheStampede, b)[FindStampede]
+		if c.want == 0 && len(found) > 0 || c.want > 0 && (len(found) != 1 || found[0].Value != c.want) {
+			t.Errorf("%s: found %+v, want %g", name, found, c.want)
+		}
+	}
+}
+
 func TestColdStart(t *testing.T) {
 	const steady = "%d-%d shop server GET /list | instance=%s%s\n\n"
 	load := func(ms int, took int, instance, attr string) string {
