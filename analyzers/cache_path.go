@@ -43,9 +43,10 @@ var cachePath = Analyzer{
 // lookup is one read of a cache and what followed it.
 type lookup struct {
 	read     int32
+	cache    *callee // the server that was asked, the same for all lookups of all traces
 	prefix   string  // of the key, as far as it is known
-	fallback []int32 // calls made instead; none on a hit
-	then     []int32 // all calls to others up to the next read of the cache
+	fallback []call  // made instead; none on a hit
+	then     []call  // all to others up to the next read of the cache
 	write    int32   // of the value into the cache, or -1
 	price    float64 // ns that a miss of this kind usually costs; 0 where that is not known
 }
@@ -53,22 +54,25 @@ type lookup struct {
 func (l *lookup) missed() bool { return len(l.fallback) > 0 }
 
 // findLookups lists the cache reads of a trace with what followed each.
-func (t *Trace) findLookups() []lookup {
-	if !slices.ContainsFunc(t.called, func(c call) bool { return isCacheRead(&t.Spans[c.span]) }) {
+func (scratch *traceScratch) findLookups(t *Trace) []lookup {
+	reads := func(c call) bool { return isCacheSystem(c.to.system) && isCacheRead(&t.Spans[c.span]) }
+	if !slices.ContainsFunc(t.called, reads) {
 		return nil
 	}
 	calls := slices.Clone(t.called)
 	slices.SortStableFunc(calls, func(a, b call) int { return cmp.Compare(t.server[a.span], t.server[b.span]) })
 	var out []lookup
 	for k, c := range calls {
-		if !isCacheRead(&t.Spans[c.span]) {
+		if !reads(c) {
 			continue
 		}
 		end := k + 1
 		for end < min(k+1+lookAhead, len(calls)) && t.server[calls[end].span] == t.server[c.span] {
 			end++
 		}
-		out = append(out, t.lookup(c, calls[k+1:end]))
+		l := t.lookup(c, calls[k+1:end])
+		l.cache = scratch.theCallee(cacheOf(&t.Spans[c.span]))
+		out = append(out, l)
 	}
 	return out
 }
@@ -95,9 +99,9 @@ func (t *Trace) lookup(read call, after []call) lookup {
 		if c.to.system == "messaging" || !t.blocks(c.span) {
 			continue
 		}
-		l.then = append(l.then, c.span)
+		l.then = append(l.then, c)
 		if l.write < 0 {
-			l.fallback = append(l.fallback, c.span)
+			l.fallback = append(l.fallback, c)
 		}
 	}
 	if l.write < 0 && len(l.fallback) > 1 {
@@ -154,31 +158,31 @@ func cacheOf(s *evidence.Span) callee {
 
 // cacheKey is one kind of key read by one operation.
 type cacheKey struct {
-	place  evidence.Entity
-	cache  callee
+	place  *evidence.Entity
+	cache  *callee
 	prefix string
 }
 
 // cacheUse counts, weighted, what became of the reads of one kind of key.
 type cacheUse struct {
 	reads, missed, written float64
-	unwritten              float64            // reads after which nothing was written back
-	then                   map[callee]float64 // reads that a call followed sooner or later
-	thenUnwritten          map[callee]float64 // those of them after which nothing was written back
-	paid                   []pricePaid        // for each miss
-	price                  float64            // ns, the median of those
+	unwritten              float64             // reads after which nothing was written back
+	then                   map[*callee]float64 // reads that a call followed sooner or later
+	thenUnwritten          map[*callee]float64 // those of them after which nothing was written back
+	paid                   []pricePaid         // for each miss
+	price                  float64             // ns, the median of those
 }
 
 // fallbacks of a lookup that fell through: of the calls that followed those
 // that do not follow the hits as well.
-func (u *cacheUse) fallbacks(t *Trace, l *lookup) []int32 {
-	if l.write < 0 && l.missed() && u.then[t.calleeOf(l.fallback[0])] >= alwaysFollowed*u.reads {
+func (u *cacheUse) fallbacks(l *lookup) []call {
+	if l.write < 0 && l.missed() && u.then[l.fallback[0].to] >= alwaysFollowed*u.reads {
 		return nil
 	}
 	if l.write < 0 || u.unwritten < fewHits*u.reads {
 		return l.fallback
 	}
-	step := func(i int32) bool { return u.thenUnwritten[t.calleeOf(i)] >= alwaysFollowed*u.unwritten }
+	step := func(c call) bool { return u.thenUnwritten[c.to] >= alwaysFollowed*u.unwritten }
 	if !slices.ContainsFunc(l.fallback, step) {
 		return l.fallback
 	}
@@ -190,7 +194,7 @@ func runCachePath(p *Pass) error {
 	misses := detector{rule: "cache-misses", find: func(t *Trace) []pattern {
 		return t.cacheMisses(func(l *lookup) {
 			u := uses.of[t.cacheKey(l)]
-			l.fallback, l.price = u.fallbacks(t, l), u.price
+			l.fallback, l.price = u.fallbacks(l), u.price
 		})
 	}}
 	groups := misses.gather(p.Facts.Traces)
@@ -230,7 +234,7 @@ func (c *cacheTally) each(traces []*Trace, count func(*cacheUse, *Trace, *lookup
 
 func (c *cacheTally) use(k cacheKey) *cacheUse {
 	if c.of[k] == nil {
-		c.of[k] = &cacheUse{then: map[callee]float64{}, thenUnwritten: map[callee]float64{}}
+		c.of[k] = &cacheUse{then: map[*callee]float64{}, thenUnwritten: map[*callee]float64{}}
 		c.keys = append(c.keys, k)
 	}
 	return c.of[k]
@@ -242,21 +246,20 @@ func (c *cacheTally) follow(u *cacheUse, t *Trace, l *lookup) {
 	if l.write < 0 {
 		u.unwritten += t.Weight
 	}
-	for i, span := range l.then {
-		to := t.calleeOf(span)
-		if slices.ContainsFunc(l.then[:i], func(o int32) bool { return t.calleeOf(o) == to }) {
+	for i, c := range l.then {
+		if slices.ContainsFunc(l.then[:i], func(o call) bool { return o.to == c.to }) {
 			continue
 		}
-		u.then[to] += t.Weight
+		u.then[c.to] += t.Weight
 		if l.write < 0 {
-			u.thenUnwritten[to] += t.Weight
+			u.thenUnwritten[c.to] += t.Weight
 		}
 	}
 }
 
 // judge counts a lookup as a hit or a miss, once it is known what follows all.
 func (c *cacheTally) judge(u *cacheUse, t *Trace, l *lookup) {
-	fallbacks := u.fallbacks(t, l)
+	fallbacks := u.fallbacks(l)
 	if len(fallbacks) == 0 {
 		return
 	}
@@ -270,7 +273,7 @@ func (c *cacheTally) judge(u *cacheUse, t *Trace, l *lookup) {
 // total of the uses of a cache by one operation.
 func (c *cacheTally) total(place evidence.Entity, cache callee) (sum cacheUse) {
 	for _, k := range c.keys {
-		if u := c.of[k]; k.place == place && k.cache == cache && u.missed > 0 {
+		if u := c.of[k]; *k.place == place && *k.cache == cache && u.missed > 0 {
 			sum.reads, sum.missed, sum.written = sum.reads+u.reads, sum.missed+u.missed, sum.written+u.written
 		}
 	}
@@ -278,7 +281,7 @@ func (c *cacheTally) total(place evidence.Entity, cache callee) (sum cacheUse) {
 }
 
 func (t *Trace) cacheKey(l *lookup) cacheKey {
-	return cacheKey{*t.place(l.read), cacheOf(&t.Spans[l.read]), l.prefix}
+	return cacheKey{t.place(l.read), l.cache, l.prefix}
 }
 
 // cacheMisses gives one pattern for each request and cache with misses; its
@@ -287,7 +290,7 @@ func (t *Trace) cacheKey(l *lookup) cacheKey {
 func (t *Trace) cacheMisses(judge func(*lookup)) []pattern {
 	type key struct {
 		server int32
-		cache  callee
+		cache  *callee
 	}
 	at := map[key]int{}
 	var found []pattern
@@ -296,14 +299,14 @@ func (t *Trace) cacheMisses(judge func(*lookup)) []pattern {
 		if judge(&l); !l.missed() {
 			continue
 		}
-		k := key{t.server[l.read], cacheOf(&t.Spans[l.read])}
+		k := key{t.server[l.read], l.cache}
 		if _, ok := at[k]; !ok {
 			at[k] = len(found)
-			found = append(found, pattern{server: k.server, to: k.cache, facts: t.missFacts(&l), cut: func(c Cuts) { t.cutMisses(c, misses[k]) }})
+			found = append(found, pattern{server: k.server, to: *k.cache, facts: t.missFacts(&l), cut: func(c Cuts) { t.cutMisses(c, misses[k]) }})
 		}
 		misses[k] = append(misses[k], l)
 		f := &found[at[k]]
-		f.spans = append(f.spans, l.fallback...)
+		f.spans = append(f.spans, callSpans(l.fallback)...)
 		if l.write >= 0 {
 			f.spans = append(f.spans, l.write)
 		}
@@ -315,8 +318,8 @@ func (t *Trace) cacheMisses(judge func(*lookup)) []pattern {
 }
 
 func (t *Trace) missFacts(l *lookup) map[string]string {
-	facts := t.spanFacts(l.fallback[0])
-	facts["fallback"] = t.calleeOf(l.fallback[0]).String()
+	facts := t.spanFacts(l.fallback[0].span)
+	facts["fallback"] = l.fallback[0].to.String()
 	if l.prefix != "" {
 		facts["key"] = l.prefix
 	}

@@ -30,9 +30,9 @@ func medianPrice(paid []pricePaid) float64 {
 }
 
 // took is how long some calls lasted, in ns.
-func (t *Trace) took(calls []int32) (ns float64) {
-	for _, i := range calls {
-		ns += float64(t.Spans[i].Duration())
+func (t *Trace) took(calls []call) (ns float64) {
+	for _, c := range calls {
+		ns += float64(t.Spans[c.span].Duration())
 	}
 	return ns
 }
@@ -53,8 +53,8 @@ func (t *Trace) cutMisses(c Cuts, misses []lookup) {
 	between := map[int32][]stretch{} // by parent
 	for _, l := range misses {
 		fair := t.fair(&l)
-		for _, i := range l.fallback {
-			t.cutShare(c, i, fair)
+		for _, made := range l.fallback {
+			t.cutShare(c, made.span, fair)
 		}
 		if l.write < 0 {
 			continue

@@ -36,6 +36,15 @@ type call struct {
 	to   *callee // the same for all calls of all traces that were built together
 }
 
+// callSpans are the spans of some calls.
+func callSpans(calls []call) []int32 {
+	out := make([]int32, len(calls))
+	for k, c := range calls {
+		out[k] = c.span
+	}
+	return out
+}
+
 // findCalls lists the calls of a trace by start. What a driver records within one
 // of its own calls, or around them (connecting, preparing, transactions), is
 // plumbing and not a call.

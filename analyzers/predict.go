@@ -82,7 +82,7 @@ func (s *requestSample) predict(q float64, touched []*Trace, cut func(*Trace) Cu
 	then := s.without(touched, cut)
 	i := &Impact{Operation: s.target, Percentile: q, Now: seconds(s.percentile(now, q, recorded)), Then: seconds(s.percentile(then, q, recorded))}
 	i.Method = s.method(q)
-	i.Low, i.High = s.savings(now, then, q)
+	i.Low, i.High = s.savings(then, q)
 	i.Low, i.High = min(i.Low, i.Saved()), max(i.High, i.Saved())
 	i.widen()
 	i.Distribution = s.distribution(now, then)
@@ -145,10 +145,10 @@ func (s *requestSample) without(touched []*Trace, cut func(*Trace) Cuts) ordered
 }
 
 // savings is the 95 % interval of the difference of two percentiles, in s.
-func (s *requestSample) savings(now, then ordered, q float64) (low, high float64) {
-	all := make([]float64, resamples)
+func (s *requestSample) savings(then ordered, q float64) (low, high float64) {
+	all, was, would := make([]float64, resamples), s.tailsNow(q), s.resampled(then, q)
 	for rep := range all {
-		all[rep] = seconds(s.resampled(now, q, rep) - s.percentile(then, q, rep))
+		all[rep] = seconds(was[rep] - would[rep])
 	}
 	return middle95(all)
 }

@@ -121,19 +121,49 @@ func (s *requestSample) percentiles(o ordered, shares []float64) []int64 {
 	return out
 }
 
-// resampled is a percentile of the requests as recorded in a resample. That of
-// the tail is kept: every prediction is compared with it.
-func (s *requestSample) resampled(now ordered, q float64, rep int) int64 {
+// tailsNow are the percentiles of the requests as recorded, by resample. Those
+// of the tail are kept: every prediction is compared with them.
+func (s *requestSample) tailsNow(q float64) []int64 {
+	now := ordered{s.durations, s.byDuration}
 	if q != tracedTail {
-		return s.percentile(now, q, rep)
+		return s.resampled(now, q)
 	}
-	s.tailed.Do(func() {
-		s.tails = make([]int64, resamples)
-		for rep := range s.tails {
-			s.tails[rep] = s.percentile(now, q, rep)
+	s.tailed.Do(func() { s.tails = s.resampled(now, q) })
+	return s.tails
+}
+
+// resampled is percentile in every resample, as many at once as are drawn at
+// once.
+func (s *requestSample) resampled(o ordered, q float64) []int64 {
+	out := make([]int64, resamples)
+	for rep := 0; rep < len(out); rep += drawsAtOnce {
+		s.reachAll(o, q, rep, out[rep:min(rep+drawsAtOnce, len(out))])
+	}
+	return out
+}
+
+// reachAll is percentile in the resamples from the first on.
+func (s *requestSample) reachAll(o ordered, q float64, first int, out []int64) {
+	var sum, beyond [drawsAtOnce]float64
+	open := 0 // resamples whose percentile is not reached, a bit each
+	for j := range out {
+		beyond[j] = (1 - q) * s.total(first+j) * (1 + 1e-12)
+		if out[j] = o.durations[o.order[0]]; beyond[j] == 0 {
+			out[j] = s.percentile(o, q, first+j)
+			continue
 		}
-	})
-	return s.tails[rep]
+		open |= 1 << j
+	}
+	for k := len(o.order) - 1; k >= 0 && open != 0; k-- {
+		r := &s.requests[o.order[k]]
+		drawn := drawBits(s.seeds[r.trace], first)
+		for j := range out {
+			sum[j] += r.weight * poisson[byte(drawn>>(8*j))]
+			if open&(1<<j) != 0 && sum[j] > beyond[j] {
+				out[j], open = o.durations[o.order[k]], open&^(1<<j)
+			}
+		}
+	}
 }
 
 // reach finds the request beyond which at most a given weight lies. It comes

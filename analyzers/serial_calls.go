@@ -51,7 +51,7 @@ var serialCalls = Analyzer{
 
 var serialDetector = detector{
 	rule: "serial-calls", finds: FindSerialCalls, unit: "s",
-	find: func(t *Trace) []pattern { return t.callsInSeries(nil) },
+	find: func(t *Trace) []pattern { return t.callsInSeries(t.readsByParent(), nil) },
 	text: func(g *occurrences) string {
 		return fmt.Sprintf("%s makes %s calls one after another that may not need each other, %s longer than at once: %s.", g.place.Operation, g.example.facts["calls"], duration(g.median), g.brief())
 	},
@@ -77,9 +77,15 @@ func reportIndependence(p *Pass, g *occurrences, e evidence.Entity) {
 }
 
 func runSerialCalls(p *Pass) error {
-	independent := independentCalls(p.Facts.Traces)
+	reads := make(map[*Trace][][]call, len(p.Facts.Traces))
+	for _, t := range p.Facts.Traces {
+		if of := t.readsByParent(); of != nil {
+			reads[t] = of
+		}
+	}
+	independent := independentCalls(p.Facts.Traces, reads)
 	d := serialDetector
-	d.find = func(t *Trace) []pattern { return t.callsInSeries(independent) }
+	d.find = func(t *Trace) []pattern { return t.callsInSeries(reads[t], independent) }
 	return d.analyze(p)
 }
 
@@ -99,10 +105,10 @@ func (t *Trace) pairOf(x, y call) calleePair {
 // independentCalls are the pairs that do not need each other: one overlap or
 // one exchange of their order disproves a dependency (CRISP's "one
 // counter-example drops the edge").
-func independentCalls(traces []*Trace) map[calleePair]bool {
+func independentCalls(traces []*Trace, reads map[*Trace][][]call) map[calleePair]bool {
 	first, independent := map[calleePair]*callee{}, map[calleePair]bool{}
 	for _, t := range traces {
-		for _, run := range t.readsByParent() {
+		for _, run := range reads[t] {
 			for k := 1; k < len(run); k++ {
 				x, y := run[k-1], run[k]
 				if x.to == y.to {
@@ -153,9 +159,9 @@ func isServiceRead(to *callee) bool {
 	return false
 }
 
-func (t *Trace) callsInSeries(independent map[calleePair]bool) []pattern {
+func (t *Trace) callsInSeries(reads [][]call, independent map[calleePair]bool) []pattern {
 	var found []pattern
-	for _, calls := range t.readsByParent() {
+	for _, calls := range reads {
 		for len(calls) > 0 {
 			n := t.seriesLength(calls)
 			run := calls[:n]

@@ -51,7 +51,7 @@ type miss struct {
 
 // cachedKey is one key of one cache, as far as it is known.
 type cachedKey struct {
-	cache        callee
+	cache        *callee
 	prefix, hash string
 }
 
@@ -87,7 +87,7 @@ type counted struct {
 func (p *Pass) requestsOf(misses []miss, scales map[counted]float64) float64 {
 	sum := 0.0
 	for _, m := range misses {
-		by := counted{m.trace.asks, m.trace.Spans[m.lookup.fallback[0]].Attr(evidence.AttrDBKey)}
+		by := counted{m.trace.asks, m.trace.Spans[m.lookup.fallback[0].span].Attr(evidence.AttrDBKey)}
 		scale, known := scales[by]
 		if !known {
 			scale = max(p.Facts.countedPerTraced(by.asks), p.callsPerTraced(by.statement))
@@ -149,7 +149,7 @@ func missesByKey(traces []*Trace) [][]miss {
 				continue
 			}
 			s := &t.Spans[l.read]
-			key := cachedKey{cacheOf(s), l.prefix, s.Attr(evidence.AttrParamsHash)}
+			key := cachedKey{l.cache, l.prefix, s.Attr(evidence.AttrParamsHash)}
 			if key.hash == "" && (key.prefix == "" || strings.Contains(s.Attr(evidence.AttrDBQuery), "?")) {
 				continue // which key was read is not known
 			}
@@ -183,10 +183,10 @@ func (m *miss) pattern(requests float64, until int64) pattern {
 	t, l := m.trace, m.lookup
 	facts := t.missFacts(&l)
 	facts["requests"] = strconv.FormatFloat(requests, 'f', 0, 64)
-	spans := append(slices.Clone(l.fallback), l.write)
-	return pattern{server: t.server[l.read], to: cacheOf(&t.Spans[l.read]), spans: spans, value: requests, facts: facts, cut: func(c Cuts) {
+	spans := append(callSpans(l.fallback), l.write)
+	return pattern{server: t.server[l.read], to: *l.cache, spans: spans, value: requests, facts: facts, cut: func(c Cuts) {
 		t.cutMisses(c, []lookup{l})
-		t.waitInstead(c, l.fallback[0], until)
+		t.waitInstead(c, l.fallback[0].span, until)
 	}}
 }
 

@@ -86,7 +86,7 @@ func BuildTraces(b *evidence.Bundle) []*Trace {
 		scratch.findEntries(t)
 		t.called = scratch.findCalls(t)
 		t.groups = scratch.groupCalls(t)
-		t.lookups = t.findLookups()
+		t.lookups = scratch.findLookups(t)
 	}
 	return traces
 }

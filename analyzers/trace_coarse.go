@@ -2,8 +2,12 @@ package analyzers
 
 import (
 	"cmp"
+	"iter"
+	"maps"
 	"slices"
 	"time"
+
+	"github.com/culprit-rca/culprit/collectors/evidence"
 )
 
 // coarseStep is how coarse the clock of starts may be. OpenTelemetry for
@@ -37,46 +41,42 @@ func refineStarts(traces []*Trace) {
 func isWhole(at int64) bool { return at%coarseStep == 0 }
 
 // coarseHosts are those whose spans all start, but do not end, at whole
-// milliseconds.
+// milliseconds. Few do, and their first other span tells, so that most traces
+// are read without looking up whose each span is.
 func coarseHosts(traces []*Trace) map[string]bool {
-	if wholeStarts(traces) < coarseSpans {
-		return nil
-	}
-	spans, fine := map[string]int{}, map[string]int{}
-	for _, t := range traces {
-		for i := range t.Spans {
-			s := &t.Spans[i]
-			host := hostOf(s)
-			switch {
-			case spans[host] < 0:
-			case !isWhole(s.Start):
-				spans[host] = -1
-			default:
-				spans[host]++
-				if !isWhole(s.End) {
-					fine[host]++
-				}
-			}
+	whole, fine := map[string]int{}, map[string]int{} // spans, and those of them that end at a fine time
+	for s := range spansWhere(traces, true) {
+		host := hostOf(s)
+		whole[host]++
+		if !isWhole(s.End) {
+			fine[host]++
 		}
+	}
+	maps.DeleteFunc(whole, func(host string, n int) bool { return n < coarseSpans || 2*fine[host] <= n })
+	for s := range spansWhere(traces, false) {
+		if len(whole) == 0 {
+			break
+		}
+		delete(whole, hostOf(s))
 	}
 	out := map[string]bool{}
-	for host, n := range spans {
-		if n >= coarseSpans && 2*fine[host] > n {
-			out[host] = true
-		}
+	for host := range whole {
+		out[host] = true
 	}
 	return out
 }
 
-func wholeStarts(traces []*Trace) (n int) {
-	for _, t := range traces {
-		for i := range t.Spans {
-			if isWhole(t.Spans[i].Start) {
-				n++
+// spansWhere yields the spans that start at whole milliseconds, or the others.
+func spansWhere(traces []*Trace, whole bool) iter.Seq[*evidence.Span] {
+	return func(yield func(*evidence.Span) bool) {
+		for _, t := range traces {
+			for i := range t.Spans {
+				if s := &t.Spans[i]; isWhole(s.Start) == whole && !yield(s) {
+					return
+				}
 			}
 		}
 	}
-	return n
 }
 
 // refining is a trace while its spans are put right.
