@@ -97,11 +97,27 @@ func (a *app) listenFor(s *audits.Service, store archive.Store, targets []audits
 	}
 	log.Info("serving", "address", l.Addr().String(), "targets", len(targets), "version", a.version)
 	var guard http.CrossOriginProtection
-	return &site{listener: netutil.LimitListener(l, maxConnections), config: flags.webConfig, log: log, server: &http.Server{
+	server := &http.Server{
 		Handler:           guard.Handler(flags.guardHost(mux)),
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}}, nil
+	}
+	outermost := func() { server.Handler = s.Guarded(server.Handler) }
+	return &site{listener: &opened{Listener: netutil.LimitListener(l, maxConnections), first: outermost}, config: flags.webConfig, log: log, server: server}, nil
+}
+
+// opened does something before its first connection. The toolkit puts the
+// question for the password around the server's handler, has no place for a
+// handler of ours around that, and is done with it when it first accepts.
+type opened struct {
+	net.Listener
+	once  sync.Once
+	first func()
+}
+
+func (o *opened) Accept() (net.Conn, error) {
+	o.once.Do(o.first)
+	return o.Listener.Accept()
 }
 
 // guardHost keeps a page of somebody else's, whose name was made to mean this

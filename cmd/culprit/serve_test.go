@@ -290,6 +290,12 @@ func TestServeSecured(t *testing.T) {
 	if code, text := s.ask(t, "POST", hook, prodAlert("g"), "Authorization", auth); code != http.StatusAccepted {
 		t.Errorf("%d %s", code, text)
 	}
+	if _, text := s.ask(t, "GET", "/metrics", "", "Authorization", auth); !strings.Contains(text, `culprit_serve_refused_requests_total{reason="Unauthorized"} 1007`) {
+		t.Errorf("the 1,007 that had no password are not counted:\n%s", text)
+	}
+	if o := s.stop(); !strings.Contains(o.stderr, "requests were refused") || strings.Count(o.stderr, "requests were refused") > 3 || strings.Contains(o.stderr, canary) {
+		t.Errorf("refusals are told seldom, and without passwords:\n%s", o.stderr)
+	}
 	encrypted := filepath.Join(filepath.Dir(web), "tls.yml")
 	if err := os.WriteFile(encrypted, []byte("tls_server_config: {cert_file: cert.pem, key_file: key.pem}\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package audits
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,6 +20,7 @@ type metrics struct {
 	causes      *prometheus.GaugeVec
 	queue, busy prometheus.Gauge
 	posts       *prometheus.CounterVec
+	refused     *prometheus.CounterVec
 	sinkErrors  *prometheus.CounterVec
 	storeErrors prometheus.Counter
 }
@@ -41,11 +43,12 @@ func newMetrics(targets []Target, sinks []archive.Sink) *metrics {
 		queue:       prometheus.NewGauge(prometheus.GaugeOpts{Name: "culprit_serve_queued_runs", Help: "Runs in the queue, of all replicas."}),
 		busy:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "culprit_serve_running_runs", Help: "Runs at work, of all replicas."}),
 		posts:       counter("alert_posts_total", "Posts to the webhook, by the code of the answer.", "code"),
+		refused:     counter("refused_requests_total", "Requests that were turned away before they reached a page or the webhook, by reason.", "reason"),
 		sinkErrors:  counter("sink_errors_total", "Reports that could not be announced, by sink.", "sink"),
 		storeErrors: prometheus.NewCounter(prometheus.CounterOpts{Name: "culprit_serve_store_errors_total", Help: "Calls of the history that failed."}),
 	}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(),
-		m.runs, m.seconds, m.last, m.nexts, m.causes, m.queue, m.busy, m.posts, m.sinkErrors, m.storeErrors)
+		m.runs, m.seconds, m.last, m.nexts, m.causes, m.queue, m.busy, m.posts, m.refused, m.sinkErrors, m.storeErrors)
 	m.begin(targets, sinks)
 	return m
 }
@@ -63,6 +66,7 @@ func (m *metrics) begin(targets []Target, sinks []archive.Sink) {
 			}
 		}
 	}
+	m.refused.WithLabelValues(http.StatusText(http.StatusUnauthorized))
 	for _, s := range sinks {
 		m.sinkErrors.WithLabelValues(s.Name())
 	}

@@ -53,6 +53,7 @@ type Service struct {
 	contact contact
 	wake    chan struct{} // something was queued here
 	hook    chan struct{} // a place for each post that is read at once
+	turned  refusals
 
 	mu      sync.Mutex
 	running map[string]bool // keys that this process is at work on
