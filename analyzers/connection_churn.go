@@ -17,7 +17,7 @@ const (
 // transaction, 115 a second, against 0.002).
 var connectionChurn = Analyzer{
 	Name:  "connection-churn",
-	Doc:   "Sessions begun for each transaction, from pg_stat_database; the gain by taking the spans of connecting out of the traces, or what the database does not account for where there are none.",
+	Doc:   "Sessions begun for each transaction, from pg_stat_database; the gain by taking out of the traces the spans of connecting and what a first statement takes beyond others, or what the database does not account for where there are none.",
 	Needs: []evidence.Kind{evidence.PGDatabase},
 	Uses:  []evidence.Kind{evidence.Spans},
 	Finds: []Kind{FindChurn, FindChurnRate},
@@ -47,7 +47,9 @@ func reportChurn(p *Pass, pg *evidence.Postgres) {
 	if p.Facts.ofRequests() {
 		beyond = p.Facts.Symptoms[0].P50 - per(d.ActiveTime, transactions)
 	}
-	c := p.chargeCuts(p.Facts.tracesWith(isConnect), func(t *Trace) Cuts { return t.cutWhere(isConnect) }, caller, rough{saved: evenly(beyond), method: "median request, less the database's own time"})
+	connecting := p.Facts.tracesWith(isConnect)
+	cold := coldStatementsOf(p.Bundle, p.Facts.Traces)
+	c := p.chargeCuts(connecting, cold.cut, caller, rough{saved: evenly(beyond), method: "median request, less the database's own time"})
 	if len(p.Facts.Traces) == 0 {
 		c.impact.limit()
 	}
