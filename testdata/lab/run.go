@@ -75,6 +75,9 @@ func (a *app) bringUp(ctx context.Context, s scenario.Scenario, programs means.P
 	if err := load.Warm(ctx, state.Addresses.Gateway, a.handicap.sight.Names); err != nil {
 		return nil, errors.Join(err, servers.Down(a.dir))
 	}
+	if err := state.Restart(ctx, s.Fault); err != nil {
+		return nil, errors.Join(err, servers.Down(a.dir))
+	}
 	for _, note := range state.Notes {
 		a.progress("note: " + note)
 	}
@@ -199,7 +202,8 @@ func (a *app) loadAndAsk(ctx context.Context, s scenario.Scenario, state *server
 	endSessions := load.Beside(ctx, state.Addresses.Owner, a.handicap.sessions(s))
 	endJobs := load.Schedule(ctx, state.Addresses.Batch, s.Fault.Jobs)
 	lift := state.ThrottleLate(ctx, s.Fault, a.handicap.sight.Names)
-	if err := errors.Join(command.Run(), endSessions(), endJobs(), lift()); err != nil {
+	settled := state.RestartLate(ctx, s.Fault)
+	if err := errors.Join(command.Run(), endSessions(), endJobs(), lift(), settled()); err != nil {
 		return line{}, fmt.Errorf("load: %w", err)
 	}
 	l := line{scenario: s, handicap: a.handicap.name}

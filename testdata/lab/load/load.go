@@ -68,7 +68,7 @@ func hotProduct(n int) int { return 1 + n*47%products }
 // shape is what the script is told.
 type shape struct {
 	Ramp       float64            `json:"ramp_s"`
-	Plateau    float64            `json:"plateau_s"`
+	Stages     []scenario.Stage   `json:"stages"`
 	Rates      map[string]float64 `json:"rates"`
 	Users      int                `json:"users"` // for each route; 0: as many as it takes
 	Categories int                `json:"categories"`
@@ -78,7 +78,7 @@ type shape struct {
 }
 
 func shapeOf(l scenario.Load, n names.Names) shape {
-	s := shape{Names: n, Ramp: l.Ramp.Seconds(), Plateau: l.Plateau.Seconds(), Rates: l.Rates, Users: l.Users, Categories: categories, Customers: customers}
+	s := shape{Names: n, Ramp: l.Ramp.Seconds(), Stages: l.Stages(), Rates: l.Rates, Users: l.Users, Categories: categories, Customers: customers}
 	for n := range hotProducts {
 		s.Products = append(s.Products, hotProduct(n))
 	}

@@ -19,7 +19,7 @@ func TestPlanTellsTheScriptWhatTheScenarioSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := strings.Join(plan.Env, "\n")
-	for _, want := range []string{`"ramp_s":1,"plateau_s":2,"rates":{"GET /orders":3}`, `"names":{"orders":"loans"}`, "LAB_BASE_URL=http://127.0.0.1:1"} {
+	for _, want := range []string{`"ramp_s":1,"stages":[{"s":1,"times":1},{"s":2,"times":1}],"rates":{"GET /orders":3}`, `"names":{"orders":"loans"}`, "LAB_BASE_URL=http://127.0.0.1:1"} {
 		if !strings.Contains(env, want) {
 			t.Errorf("environment lacks %s:\n%s", want, env)
 		}

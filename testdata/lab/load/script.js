@@ -1,5 +1,5 @@
 // An open model: every route has its own arrival rate, which rises over the
-// ramp and then holds. Rates and lengths come from LAB_LOAD as JSON, the
+// ramp and then holds, but for a spike. Rates and lengths come from LAB_LOAD as JSON, the
 // address from LAB_BASE_URL. Latencies of the plateau are written to
 // LAB_SUMMARY, if that is set.
 import http from 'k6/http';
@@ -53,7 +53,7 @@ export const options = {
     timeUnit: '1s',
     preAllocatedVUs: load.users || Math.ceil(rate) * 2 + 5,
     maxVUs: load.users || Math.ceil(rate) * 10 + 50,
-    stages: [{ duration: `${load.ramp_s}s`, target: rate }, { duration: `${load.plateau_s}s`, target: rate }],
+    stages: load.stages.map((stage) => ({ duration: `${stage.s}s`, target: Math.round(rate * stage.times) })),
     gracefulStop: '10s',
     env: { ROUTE: route },
     exec: 'visit',

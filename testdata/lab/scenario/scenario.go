@@ -48,6 +48,7 @@ type Fault struct {
 	QuotaFor  time.Duration                `yaml:"quota_for"` // how long it holds; 0: to the end
 	SQL       []string                     `yaml:"sql"`       // run after the seed
 	Sessions  []Session                    `yaml:"sessions"`  // of others, beside the load
+	Restarts  []Restart                    `yaml:"restarts"`  // of the shop's processes
 	Shares    map[string]int               `yaml:"shares"`    // of the CPU where it is short, by service, 1024 for each core requested; unset: 1024
 	Shop      map[string]settings.Choices  `yaml:"shop"`      // by service
 }
@@ -58,6 +59,7 @@ type Load struct {
 	Users   int                `yaml:"users" json:",omitempty"` // that the generator may have for each route; 0: as many as it takes
 	Ramp    time.Duration      `yaml:"ramp"`
 	Plateau time.Duration      `yaml:"plateau"`
+	Spike   Spike              `yaml:"spike"`
 	Rates   map[string]float64 `yaml:"rates"` // requests/s, by route
 }
 
@@ -177,6 +179,9 @@ func (s Scenario) validate() error {
 	if s.Load.Ramp < 0 || s.Load.Plateau <= 0 || s.Load.Users < 0 {
 		return errors.New("its load has no plateau")
 	}
+	if err := s.Load.Spike.validate(s.Load); err != nil {
+		return err
+	}
 	return s.validateExpectation()
 }
 
@@ -188,6 +193,11 @@ func (f Fault) validateServices() error {
 	}
 	for _, j := range f.Jobs {
 		if err := j.validate(); err != nil {
+			return err
+		}
+	}
+	for _, r := range f.Restarts {
+		if err := r.validate(); err != nil {
 			return err
 		}
 	}

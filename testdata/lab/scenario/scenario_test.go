@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -26,6 +27,17 @@ func TestOverriddenLoadKeepsTheRest(t *testing.T) {
 	}
 }
 
+func TestStagesOfASpike(t *testing.T) {
+	s, err := Parse("x", []byte("description: d\nload: {spike: {at: 25s, for: 10s, times: 2}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Stage{{15, 1}, {10, 1}, {1, 2}, {10, 2}, {1, 1}, {23, 1}}
+	if got := s.Load.Stages(); !slices.Equal(got, want) {
+		t.Errorf("stages %v, want %v", got, want)
+	}
+}
+
 func TestBadScenarioIsRejected(t *testing.T) {
 	const expect = "expect: {rule: r, service: s}\nmust_hurt: {route: GET /orders, factor: 2}\n"
 	for _, test := range []struct{ name, text, says string }{
@@ -46,6 +58,11 @@ func TestBadScenarioIsRejected(t *testing.T) {
 		{"quota that ends and does not begin", "description: d\nfault: {quota: {orders: 1}, quota_for: 5s}\n", "quota_at"},
 		{"pair of nothing", "description: d\npair: [{rule: r}]\n", "pair"},
 		{"no description", expect, "description"},
+		{"spike in the ramp", "description: d\nload: {spike: {at: 5s, for: 5s, times: 2}}\n", "spike"},
+		{"spike beyond the end", "description: d\nload: {spike: {at: 55s, for: 5s, times: 2}}\n", "spike"},
+		{"spike that is none", "description: d\nload: {spike: {at: 25s, for: 5s, times: 1}}\n", "spike"},
+		{"restart of nothing", "description: d\nfault: {restarts: [{at: 5s}]}\n", "restart of nothing"},
+		{"restart in the past", "description: d\nfault: {restarts: [{process: orders, at: -5s}]}\n", "restart of orders"},
 		{"no plateau", "description: d\nload: {plateau: 0s}\n", "plateau"},
 		{"expectation that need not hurt", "description: d\nexpect: {rule: r, service: s}\n", "belong together"},
 		{"rule without subject", "description: d\n" + strings.Replace(expect, ", service: s", "", 1), "no subject"},

@@ -75,6 +75,13 @@ func (l *lab) startProcess(service, name string) error {
 	for key, value := range l.Scenario.Fault.Env[name] {
 		c.env = append(c.env, key+"="+value)
 	}
+	l.state.again[name] = func(ctx context.Context) (Process, error) {
+		p, err := c.start(l.logs())
+		if err != nil {
+			return p, err
+		}
+		return p, answering(ctx, p, port, "/healthz", l.logOf(p))
+	}
 	return l.startHTTP(c, port, "/healthz")
 }
 

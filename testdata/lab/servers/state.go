@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 )
 
 // State is all that was started and made, kept in a file of the lab's folder
@@ -19,6 +20,9 @@ type State struct {
 	Cgroups   []string  `json:"cgroups"` // folders, in the order they were made
 	Notes     []string  `json:"notes"`   // what this machine does without
 	Addresses Addresses `json:"addresses"`
+
+	again map[string]starter // of the shop's processes, by name; known to who started them
+	mu    sync.Mutex         // for who restarts several at once
 }
 
 // Addresses are where the lab can be reached.

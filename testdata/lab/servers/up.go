@@ -77,7 +77,7 @@ func newLab(o Options) (*lab, error) {
 	}
 	o.Dir = dir
 	l := &lab{Options: o, groups: kernelGroups, ports: map[string]int{}, proxies: map[string]int{}}
-	l.state = &State{ID: "culprit-lab-" + strings.ToLower(rand.Text()[:8]), Dir: dir, Scenario: o.Scenario.Name}
+	l.state = &State{ID: "culprit-lab-" + strings.ToLower(rand.Text()[:8]), Dir: dir, Scenario: o.Scenario.Name, again: map[string]starter{}}
 	return l, errors.Join(l.state.save(), os.Mkdir(l.logs(), 0o755))
 }
 
