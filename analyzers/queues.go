@@ -24,12 +24,12 @@ const minBacklog = 20
 // slope and the time to drain decide, not the depth: a deep queue that shrinks
 // is on the mend. One to drain in less than 10 s is a buffer at work.
 var queueBacklog = Analyzer{
-	Name:  "queue-backlog",
-	Doc:   "Growth of each queue over the window and the time that its consumers would need for what waits; the gain where a symptom's own service consumes it.",
-	Needs: []evidence.Kind{evidence.QueueDepth},
-	Uses:  []evidence.Kind{evidence.QueueConsumed, evidence.QueuePublished, evidence.QueueAge, evidence.QueueConsumers, evidence.QueueUnacked, evidence.Spans},
-	Finds: []Kind{FindQueue, FindQueueGrowth, FindQueueAge, FindQueueIdle, FindQueueWaited},
-	Run:   runQueues,
+	Name:     "queue-backlog",
+	Doc:      "Growth of each queue over the window and the time that its consumers would need for what waits, or where nobody counts what waits, how much longer each message waited than the one before it; the gain where a symptom's own service consumes it.",
+	NeedsAny: []evidence.Kind{evidence.QueueDepth, evidence.Spans},
+	Uses:     []evidence.Kind{evidence.QueueConsumed, evidence.QueuePublished, evidence.QueueAge, evidence.QueueConsumers, evidence.QueueUnacked},
+	Finds:    []Kind{FindQueue, FindQueueGrowth, FindQueueAge, FindQueueIdle, FindQueueWaited},
+	Run:      runQueues,
 }
 
 func runQueues(p *Pass) error {
@@ -39,6 +39,7 @@ func runQueues(p *Pass) error {
 			p.reportQueue(e, w)
 		}
 	}
+	p.reportTracedQueues()
 	return nil
 }
 
@@ -72,12 +73,7 @@ func (p *Pass) reportQueue(e evidence.Entity, w *witness) {
 	if idle {
 		f.Facts["idle"] = "true"
 	}
-	f.Impact, f.Victims = p.queueImpact(e, wait, wave{w.times, w.values})
-	p.Report(f)
-	if i := f.Impact; i != nil {
-		p.Report(Finding{Kind: FindQueueWaited, Entity: e, Value: i.Share(), Unit: "1",
-			Text: fmt.Sprintf("%s of the p95 of %s lies between who sends and who takes", percent(i.Share()), i.Operation)})
-	}
+	p.reportBacklog(f, wave{w.times, w.values})
 	if counted || idle {
 		growth := per(slope, consumed)
 		if idle {
@@ -87,6 +83,17 @@ func (p *Pass) reportQueue(e evidence.Entity, w *witness) {
 	}
 	if n, ok := meanOf(p.seriesAt(evidence.QueueConsumers, e)); ok {
 		p.Report(Finding{Kind: FindQueueIdle, Entity: e, Value: n, Unit: "{consumer}", Text: fmt.Sprintf("%.1f consumers took from it", n)})
+	}
+}
+
+// reportBacklog reports a queue whose messages wait for the seconds of the
+// finding, with what the requests through it wait.
+func (p *Pass) reportBacklog(f Finding, depth wave) {
+	f.Impact, f.Victims = p.queueImpact(f.Entity, f.Value, depth)
+	p.Report(f)
+	if i := f.Impact; i != nil {
+		p.Report(Finding{Kind: FindQueueWaited, Entity: f.Entity, Value: i.Share(), Unit: "1",
+			Text: fmt.Sprintf("%s of the p95 of %s lies between who sends and who takes", percent(i.Share()), i.Operation)})
 	}
 }
 
@@ -119,6 +126,12 @@ func (p *Pass) consumedFrom(e evidence.Entity) (float64, bool) {
 	return meanOf(own)
 }
 
+// isQueue reports whether a destination is what metrics tell of, by its name or
+// with others before and behind it.
+func isQueue(e evidence.Entity, destination string) bool {
+	return destination != "" && (destination == e.Resource || slices.Contains(strings.Fields(e.Resource), destination))
+}
+
 // queueImpact takes the wait between producer and consumer out of the traces
 // that go through the queue: the destination names it. Who sends and goes on
 // does not wait; a request that waits for the answer does, in the next span
@@ -128,8 +141,7 @@ func (p *Pass) consumedFrom(e evidence.Entity) (float64, bool) {
 // exports the depth is seldom who waits.
 func (p *Pass) queueImpact(e evidence.Entity, wait float64, depth wave) (*Impact, []evidence.Entity) {
 	ofQueue := func(s *evidence.Span) bool {
-		d := s.Attr(evidence.AttrMsgDest)
-		return s.Kind == evidence.KindConsumer && d != "" && (d == e.Resource || slices.Contains(strings.Fields(e.Resource), d))
+		return s.Kind == evidence.KindConsumer && isQueue(e, s.Attr(evidence.AttrMsgDest))
 	}
 	cut := func(t *Trace) Cuts {
 		c := t.NewCuts()
