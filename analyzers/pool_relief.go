@@ -57,32 +57,71 @@ func (p *Pass) reliefs(services []string, off freed) []*relief {
 		return nil
 	}
 	var out []*relief
-	for _, e := range p.pools() {
-		if e.Service == "" || !slices.Contains(services, e.Service) {
-			continue
-		}
-		pl, ok := poolOf(p, e)
-		if !ok || !pl.hasWait || slices.Max(pl.waits) < queuedWait {
-			continue
-		}
-		if r := p.reliefOf(pl, off, len(services) == 1); r != nil {
-			out = append(out, r)
+	for _, service := range services {
+		for _, pl := range p.queuedPools(service) {
+			if r := p.reliefOf(pl, off, len(services) == 1); r != nil {
+				out = append(out, r)
+			}
 		}
 	}
 	return out
+}
+
+// queuedPools of a service are those for whose connections callers wait: by
+// the pools' own account, or, where no pool of the service gives one, by the
+// spans of acquiring.
+func (p *Pass) queuedPools(service string) []*pool {
+	if service == "" {
+		return nil
+	}
+	var out []*pool
+	counted := false
+	for _, e := range p.pools() {
+		if e.Service != service {
+			continue
+		}
+		counted = true
+		if pl, ok := poolOf(p, e); ok && pl.hasWait && slices.Max(pl.waits) >= queuedWait {
+			out = append(out, pl)
+		}
+	}
+	if pl := p.tracedPool(service); !counted && pl != nil {
+		out = append(out, pl)
+	}
+	return out
+}
+
+// tracedPool is a pool of which nothing is known but the waits in the traces;
+// nil where they are short.
+func (p *Pass) tracedPool(service string) *pool {
+	spans := p.Facts.serviceSpans(service)
+	var waits []float64
+	for k, t := range spans.traces {
+		for _, i := range spans.at(k) {
+			if isAcquire(&t.Spans[i]) {
+				waits = append(waits, seconds(t.SelfTime(i)))
+			}
+		}
+	}
+	if len(waits) < fewestTraces || slices.Max(waits) < queuedWait {
+		return nil
+	}
+	return &pool{entity: evidence.Entity{Service: service}, max: math.Inf(1), spans: spans}
 }
 
 // reliefOf one pool; nil where none of its connections comes free. Sessions
 // are the pool's by their application_name; where only one service sends the
 // statements, all that send them are.
 func (p *Pass) reliefOf(pl *pool, off freed, alone bool) *relief {
-	free := map[int64]float64{}
+	free, active := map[int64]float64{}, map[int64]float64{}
 	for i := range p.Bundle.Postgres {
 		pg := &p.Bundle.Postgres[i]
 		for k := range pg.Activity {
 			s := &pg.Activity[k]
 			if isActive(s) && s.Ticks > 0 && (alone || s.App == pl.entity.Service) {
-				free[s.At] += off(pg, s) * float64(s.Sessions) / float64(s.Ticks)
+				n := float64(s.Sessions) / float64(s.Ticks)
+				free[s.At] += off(pg, s) * n
+				active[s.At] += n
 			}
 		}
 	}
@@ -97,7 +136,7 @@ func (p *Pass) reliefOf(pl *pool, off freed, alone bool) *relief {
 	for _, t := range r.times {
 		// the pool's gauge is read once a scrape: while it fills up, more
 		// sessions are seen than it says
-		held := min(max(valueAt(at, used, t), valueAt(at, used, t+r.step), free[t]), pl.max)
+		held := min(max(valueAt(at, used, t), valueAt(at, used, t+r.step), active[t]), pl.max)
 		r.shares = append(r.shares, clamp01(per(free[t], held)/emptied))
 	}
 	if len(r.times) == 0 {
