@@ -15,21 +15,25 @@ const (
 // rateLimiting measures refusals for too many requests: 0.01 to 0.1 of the
 // requests. They are fast; what is slow is the caller that waits and asks again.
 var rateLimiting = Analyzer{
-	Name:  "rate-limiting",
-	Doc:   "Requests that a limiter refused, against all; the gain by bringing the service and its callers to what they take while nothing is refused.",
-	Needs: []evidence.Kind{evidence.RateLimited},
-	Uses:  []evidence.Kind{evidence.ServerRequests, evidence.Attempts, evidence.Spans},
-	Finds: []Kind{FindRateLimit, overlap(FindRateLimit), FindRefused, FindRateStatus},
-	Run:   runRateLimits,
+	Name:     "rate-limiting",
+	Doc:      "Requests that a limiter refused, against all; the gain by bringing the service and its callers to what they take while nothing is refused. Where no metric tells, calls that were answered 429; the gain by taking them out of the traces, with the pause until the same was asked again.",
+	NeedsAny: []evidence.Kind{evidence.RateLimited, evidence.Spans},
+	Uses:     []evidence.Kind{evidence.ServerRequests, evidence.Attempts},
+	Finds:    []Kind{FindRateLimit, overlap(FindRateLimit), FindRefused, FindRateStatus},
+	Run:      runRateLimits,
 }
 
 func runRateLimits(p *Pass) error {
-	for _, e := range p.entitiesOf(evidence.RateLimited) {
+	limiters := p.entitiesOf(evidence.RateLimited)
+	if len(limiters) == 0 {
+		p.reportTracedRefusals()
+	}
+	for _, e := range limiters {
 		all := p.seriesOf(evidence.ServerRequests, ofService(e.Service))
 		if e.Service == "" || len(all) == 0 {
 			all = p.seriesAt(evidence.Attempts, e)
 		}
-		refused := witnessOf(p.seriesAt(evidence.RateLimited, e), witness{finds: FindRefused, unit: "1", none: 0.005, full: 0.1,
+		refused := witnessOf(p.seriesAt(evidence.RateLimited, e), witness{finds: FindRefused, unit: "1", none: noRefusals, full: allRefusals,
 			text: func(v float64) string { return decimals(v*100, 1) + " % of the requests were refused as too many" }}).over(all)
 		p.reportStall(stall{finds: FindRateLimit, entity: e, service: "", stalled: callersOf(e.Service), witnesses: []*witness{refused},
 			text:  fmt.Sprintf("%s refused requests as too many", e),
@@ -65,9 +69,12 @@ func (p *Pass) reportRefusedCalls() {
 				n++
 			}
 		}
-		share := float64(n) / float64(len(p.Facts.Traces))
-		p.Report(Finding{Kind: FindRateStatus, Entity: e, Value: share, Unit: "1", Text: fmt.Sprintf("%s of the traces hold a call that was refused", percent(share))})
+		p.reportRefusedShare(e, float64(n)/float64(len(p.Facts.Traces)))
 	}
+}
+
+func (p *Pass) reportRefusedShare(e evidence.Entity, share float64) {
+	p.Report(Finding{Kind: FindRateStatus, Entity: e, Value: share, Unit: "1", Text: fmt.Sprintf("%s of the traces hold a call that was refused", percent(share))})
 }
 
 // answered: a server span of a service has an HTTP status.
