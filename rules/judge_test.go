@@ -73,6 +73,21 @@ func TestVictimsNestUnderTheirCause(t *testing.T) {
 	}
 }
 
+func TestWhatConcernsOneTableOfADatabaseIsOneCause(t *testing.T) {
+	rules := []*Rule{rule("cause", "a", "victim"), rule("victim", "b")}
+	at := func(kind analyzers.Kind, table, hurts string, gain float64) analyzers.Finding {
+		f := finding(kind, "x", 2, impact(1, gain))
+		f.Entity = evidence.Entity{Instance: "db:5432/shop", Resource: table}
+		f.Victims = []evidence.Entity{{Service: "s", Operation: hurts}}
+		return f
+	}
+	for table, want := range map[string]string{"t": "cause>victim", "u": "cause victim"} {
+		if got := causes(judge(rules, slow(1), at("a", "t", "GET /a", 0.3), at("b", table, "GET /b", 0.4))); got != want {
+			t.Errorf("%s beside t: causes %q, want %q", table, got, want)
+		}
+	}
+}
+
 func TestOfTwoThatExplainEachOtherTheLowerIsTheVictim(t *testing.T) {
 	rules := []*Rule{rule("one", "a", "other"), rule("other", "b", "one")}
 	for gain, want := range map[float64]string{0.3: "one>other", 0.7: "other>one"} {

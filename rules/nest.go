@@ -69,14 +69,14 @@ func (h *Hypothesis) explains(victim *Hypothesis) bool {
 	return slices.Contains(h.Rule.Explains, victim.Rule.ID) && h.reaches(victim)
 }
 
-// reaches: both slow the same operation, or the
+// reaches: both slow the same operation, or are about the same thing, or the
 // cause holds up one of the service that the victim belongs to, and the cause
 // is of the victim's order of magnitude and did not begin after it.
 func (h *Hypothesis) reaches(victim *Hypothesis) bool {
 	if h.gain() < 0.3*victim.gain() || analyzers.Late(h.Finding.Onset, victim.Finding.Onset) > 0 {
 		return false
 	}
-	if h.holdsUp(victim) {
+	if h.holdsUp(victim) || h.concerns(victim) {
 		return true
 	}
 	if len(h.Finding.Held) > 0 && len(victim.Finding.Held) > 0 { // both were seen at a place, so these decide
@@ -90,6 +90,13 @@ func (h *Hypothesis) holdsUp(o *Hypothesis) bool {
 	service := o.Subject.Service
 	return service != "" && (h.Subject.Service == service ||
 		slices.ContainsFunc(h.Finding.Held, func(e evidence.Entity) bool { return e.Service == service }))
+}
+
+// concerns: both are about one thing at one place, such as a table of a
+// database, whoever was seen to suffer.
+func (h *Hypothesis) concerns(o *Hypothesis) bool {
+	a, b := h.Subject, o.Subject
+	return a.Instance != "" && a.Instance == b.Instance && a.Resource != "" && a.Resource == b.Resource
 }
 
 // same: one rule, one service, one operation: one cause in several places.
