@@ -31,8 +31,8 @@ func (p *Pass) reportTracedQueues() {
 	queues := tracedQueues(p.Facts.Traces)
 	for _, destination := range slices.Sorted(maps.Keys(queues)) {
 		counted := slices.ContainsFunc(p.entitiesOf(evidence.QueueDepth), func(e evidence.Entity) bool { return isQueue(e, destination) })
-		if q := queues[destination]; !counted && len(q.waited) >= minBacklog {
-			p.reportTracedQueue(destination, q)
+		if !counted {
+			p.reportTracedQueue(destination, queues[destination])
 		}
 	}
 }
@@ -57,20 +57,42 @@ func tracedQueues(traces []*Trace) map[string]*tracedQueue {
 	return queues
 }
 
-// reportTracedQueue fits a line to the waits. By the balance of a queue they
-// grow by (arrivals - taken) / taken seconds a second.
-func (p *Pass) reportTracedQueue(destination string, q *tracedQueue) {
+// course fits a line to the waits, s: what one was at the begin and by how much
+// they grew, in all and by the second, which by the balance of a queue is
+// (arrivals - taken) / taken. Zeros for a queue that keeps up.
+func (q *tracedQueue) course() (of wave, at, grew, slope float64) {
 	slices.SortStableFunc(q.waited, func(a, b taken) int { return int(a.at - b.at) })
-	var course wave
 	for _, x := range q.waited {
-		course.times, course.values = append(course.times, x.at), append(course.values, x.wait)
+		of.times, of.values = append(of.times, x.at), append(of.values, x.wait)
 	}
-	at, slope, _ := line(course.times, course.values)
-	grew := slope * float64(course.times[len(course.times)-1]-course.times[0]) / 1000
-	wait := at + grew
-	if slope <= 0 || grew < backingUp*wait {
+	if len(q.waited) < minBacklog {
+		return of, 0, 0, 0
+	}
+	at, slope, _ = line(of.times, of.values)
+	grew = slope * float64(of.times[len(of.times)-1]-of.times[0]) / 1000
+	if slope <= 0 || grew < backingUp*(at+grew) {
+		return of, 0, 0, 0
+	}
+	return of, at, grew, slope
+}
+
+// tracedGrowth of a queue that metrics count, as the traces have it.
+func (p *Pass) tracedGrowth(e evidence.Entity) (most float64) {
+	for destination, q := range tracedQueues(p.Facts.Traces) {
+		if isQueue(e, destination) {
+			_, _, _, slope := q.course()
+			most = max(most, slope)
+		}
+	}
+	return most
+}
+
+func (p *Pass) reportTracedQueue(destination string, q *tracedQueue) {
+	course, at, grew, slope := q.course()
+	if slope == 0 {
 		return
 	}
+	wait := at + grew
 	e := evidence.Entity{Service: q.consumer, Resource: destination}
 	p.reportBacklog(Finding{Kind: FindQueue, Entity: e, Value: wait, Unit: "s",
 		Text:   fmt.Sprintf("a message to %s waits %.1f s by the end until %s takes it, %.1f s longer than one at the begin", destination, wait, q.consumer, grew),

@@ -75,7 +75,7 @@ func (p *Pass) reportQueue(e evidence.Entity, w *witness) {
 	}
 	p.reportBacklog(f, wave{w.times, w.values})
 	if counted || idle {
-		growth := per(slope, consumed)
+		growth := max(per(slope, consumed), p.tracedGrowth(e)) // the larger: a second witness never clears the first
 		if idle {
 			growth = 1
 		}
