@@ -45,7 +45,7 @@ var slowStatement = Analyzer{
 		"Value is the seconds of one call. The gain is an upper bound, the request without it; where the server's own account of the statement is known, no more than the server takes for it.",
 	Needs: []evidence.Kind{evidence.Spans},
 	Uses:  []evidence.Kind{evidence.PGStatements},
-	Finds: []Kind{FindSlowStatement, FindSlowStatement + ".recurrence"},
+	Finds: []Kind{FindSlowStatement, FindSlowStatement + ".recurrence", FindUneven},
 	Run:   runSlowStatement,
 }
 
@@ -61,6 +61,7 @@ func runSlowStatement(p *Pass) error {
 		}
 		return found
 	}
+	d.also = (*Pass).reportUneven
 	return d.analyze(p)
 }
 

@@ -68,7 +68,7 @@ func TestCasesFail(t *testing.T) {
 	}
 	for name, c := range map[string]struct{ yaml, want string }{
 		"right":        {head + "  expect: {status: causes-found, causes: [{rule: slow-query, service: a}]}\n", ""},
-		"other":        {head + "  expect: {causes: [{rule: n-plus-one}]}\n", "the causes are slow-query at a q (score 1.00), want n-plus-one"},
+		"other":        {head + "  expect: {causes: [{rule: n-plus-one}]}\n", "the causes are slow-query at a q (score 0.50), want n-plus-one"},
 		"subject":      {head + "  expect: {causes: [{rule: slow-query, service: b}]}\n", "want slow-query at b"},
 		"victims":      {head + "  expect: {causes: [{rule: slow-query, explains: [pool-saturation]}]}\n", "explaining pool-saturation"},
 		"none":         {head + "  expect: {causes: []}\n", "want none"},

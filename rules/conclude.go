@@ -107,9 +107,7 @@ func place(e evidence.Entity) string {
 	resource, _, _ := strings.Cut(e.Resource, ": ")
 	names := slices.DeleteFunc(strings.Fields(resource), isAddress)
 	resource = strings.Join(names, " ")
-	if r := []rune(resource); len(r) > placeRunes {
-		resource = strings.TrimSpace(string(r[:placeRunes-1])) + "…"
-	}
+	resource = shortened(resource)
 	switch {
 	case resource == "" && text == "":
 		return cmp.Or(e.Resource, e.Instance)
@@ -210,6 +208,14 @@ func uneven(s *analyzers.Symptom, leads []*Hypothesis) string {
 // headline to send the reader there.
 const mostOfTime = 0.5
 
+// shortened to what a sentence can bear of a name that may be a statement.
+func shortened(name string) string {
+	if r := []rune(name); len(r) > placeRunes {
+		return strings.TrimSpace(string(r[:placeRunes-1])) + "…"
+	}
+	return name
+}
+
 // whereSpent names what held up the slow requests of an operation for most of
 // their time: it is not why, but where to look.
 func whereSpent(traces []*analyzers.Trace, e evidence.Entity) string {
@@ -221,7 +227,7 @@ func whereSpent(traces []*analyzers.Trace, e evidence.Entity) string {
 	if most.TailTime < mostOfTime*l.TailTime {
 		return ""
 	}
-	return fmt.Sprintf(" Of the %s that one of its slow requests takes, %s pass in %s (%s).", latency(l.TailTime), latency(most.TailTime), most.What, most.Whose())
+	return fmt.Sprintf(" Of the %s that one of its slow requests takes, %s pass in %s (%s).", latency(l.TailTime), latency(most.TailTime), shortened(most.What), most.Whose())
 }
 
 // healthy is only as sure as the sight is full: what was not read stands first.

@@ -79,7 +79,7 @@ func (j *Judgement) consider(rule *Rule, f *analyzers.Finding, r *analyzers.Resu
 	case rule.As != AsCause: // what is no cause is no lead either
 	case h.Score >= minScore && h.Impact != nil:
 		j.Housekeeping = append(j.Housekeeping, h)
-	case h.Score >= minScore/2:
+	case h.Score >= minScore/2 && !h.idle():
 		j.Leads = append(j.Leads, h)
 	}
 	return nil
@@ -232,6 +232,11 @@ func (h *Hypothesis) weighOnset(r *analyzers.Result) float64 {
 	h.Account = append(h.Account, Entry{Condition: Condition{Finding: h.Finding.Kind, Weight: lateWeight}, Verdict: Present, Strength: 1,
 		Text: fmt.Sprintf("it began %.0f s after %s became slow", late, s.Entity)})
 	return 1 - lateWeight
+}
+
+// idle: it was seen that without it nobody would be noticeably faster.
+func (h *Hypothesis) idle() bool {
+	return h.Impact != nil && (h.Impact.Saved() < minSaved || h.Impact.Share() < minShareSlow)
 }
 
 // gainReason says why the gain is too small to call this the cause, or "".
