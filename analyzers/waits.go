@@ -185,7 +185,7 @@ func (c *charge) about(pg *evidence.Postgres, resource string) evidence.Entity {
 // finding with the charge's impact.
 func (c *charge) finding(k Kind, e evidence.Entity, value float64, unit, text string, facts map[string]string) Finding {
 	return Finding{Kind: k, Entity: e, Value: value, Unit: unit, Text: text, Facts: facts,
-		Impact: c.impact, Victims: c.victims, Refs: append([]evidence.Ref{activityRef}, c.refs...)}
+		Impact: c.impact, Victims: c.victims, Refs: append([]evidence.Ref{accountRef(k)}, c.refs...)}
 }
 
 // setting of a server, or "not known".

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -65,6 +68,10 @@ func TestPoorPostgres(t *testing.T) {
 			t.Errorf("the report does not say why:\n%s", o.stdout)
 		}
 	})
+	t.Run("what reports show runs", func(t *testing.T) {
+		t.Parallel()
+		psql(t, dsn("watcher", canary, "shop"), shownQueries(t)...)
+	})
 	t.Run("check", func(t *testing.T) {
 		t.Parallel()
 		o := culprit(t, "check", "--postgres", dsn("bare", canary, "shop"))
@@ -72,6 +79,44 @@ func TestPoorPostgres(t *testing.T) {
 			t.Errorf("exit code %d, stdout %q, stderr %q", o.code, o.stdout, o.stderr)
 		}
 	})
+}
+
+// shownQueries are the SQL that recorded reports show a reader, to run it
+// again.
+func shownQueries(t *testing.T) []string {
+	t.Helper()
+	queries := map[string]bool{}
+	var collect func(v any)
+	collect = func(v any) {
+		switch x := v.(type) {
+		case []any:
+			for _, e := range x {
+				collect(e)
+			}
+		case map[string]any:
+			if query, ok := x["text"].(string); ok && x["source"] == "postgres" && x["shows"] != nil && !strings.HasPrefix(query, "SHOW ") {
+				queries[query] = true
+			}
+			for _, e := range x {
+				collect(e)
+			}
+		}
+	}
+	for _, run := range recordedRuns(t) {
+		text, err := os.ReadFile(filepath.Join(filepath.Dir(run), "report.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var report any
+		if err := json.Unmarshal(text, &report); err != nil {
+			t.Fatal(err)
+		}
+		collect(report)
+	}
+	if len(queries) < 10 {
+		t.Fatalf("only %d queries are shown", len(queries))
+	}
+	return slices.Sorted(maps.Keys(queries))
 }
 
 // holdGap wants PostgreSQL's status, and a gap with the remedy; "" for any
