@@ -7,7 +7,6 @@ import "github.com/culprit-rca/culprit/collectors/evidence"
 var accounts = map[Kind]string{
 	FindChurn:          "SELECT sessions, xact_commit + xact_rollback AS transactions FROM pg_stat_database WHERE datname = current_database()",
 	FindDeadlocks:      "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()",
-	FindCheckpoints:    "SELECT num_timed, num_requested FROM pg_stat_checkpointer -- before 17: checkpoints_timed, checkpoints_req FROM pg_stat_bgwriter",
 	FindReplicaLag:     "SELECT application_name, state, sync_state, replay_lag, pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn) AS bytes FROM pg_stat_replication",
 	FindForeignKeyScan: "SELECT conrelid::regclass AS child, confrelid::regclass AS parent, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'f'",
 	FindIndexUpkeep:    "SELECT relname, indexrelname, idx_scan, pg_relation_size(indexrelid) AS bytes FROM pg_stat_user_indexes ORDER BY relname, idx_scan",

@@ -60,11 +60,21 @@ func reportCheckpoints(p *Pass, pg *evidence.Postgres) {
 	c := p.charge(shares(list, 1), longestWait(list), methodSampled)
 	e := evidence.Entity{Service: c.caller.Service, Operation: c.caller.Operation, Instance: pg.Server.Name, Resource: pg.Server.Name}
 	n, images := pg.Cluster.CheckpointsRequested, per(pg.Cluster.WALFPI, pg.Cluster.WALRecords)
-	p.Report(c.finding(FindCheckpoints, e, n, "{checkpoint}",
+	f := c.finding(FindCheckpoints, e, n, "{checkpoint}",
 		fmt.Sprintf("%.0f checkpoints came before their time, %.0f in time; %.0f %% of the log's records carry a whole page", n, pg.Cluster.CheckpointsTimed, images*100),
-		serverFacts(pg, map[string]string{"wal_mb": fmt.Sprintf("%.0f", pg.Cluster.WALBytes/1e6), "seconds": fmt.Sprintf("%.0f", accountSeconds(pg))})))
+		serverFacts(pg, map[string]string{"wal_mb": fmt.Sprintf("%.0f", pg.Cluster.WALBytes/1e6), "seconds": fmt.Sprintf("%.0f", accountSeconds(pg))}))
+	f.Refs = append([]evidence.Ref{{Source: "postgres", Query: checkpointsQuery(pg)}}, c.refs...)
+	p.Report(f)
 	p.Report(Finding{Kind: FindCheckpointWait, Entity: e, Value: w.share(), Unit: "1", Refs: []evidence.Ref{activityRef},
 		Text: fmt.Sprintf("sessions spent %.0f %% of their time writing pages themselves or making new files for the log", w.share()*100)})
+}
+
+// checkpointsQuery counts checkpoints where the server's version does.
+func checkpointsQuery(pg *evidence.Postgres) string {
+	if pg.Server.Version >= 170000 {
+		return "SELECT num_timed, num_requested FROM pg_stat_checkpointer"
+	}
+	return "SELECT checkpoints_timed, checkpoints_req FROM pg_stat_bgwriter"
 }
 
 func reportReplicas(p *Pass, pg *evidence.Postgres) {
