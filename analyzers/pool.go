@@ -20,9 +20,9 @@ const (
 // pool is full, and whether the database behind it is at work meanwhile.
 var poolSaturation = Analyzer{
 	Name:     "pool-saturation",
-	Doc:      "Wait for a connection from each application pool, by its own counters; the gain by taking the wait out of the traces: acquire spans where there are any, else the gap before the statement.",
-	NeedsAny: []evidence.Kind{evidence.PoolMax, evidence.PoolPending},
-	Uses:     []evidence.Kind{evidence.PoolWaitTime, evidence.PoolAcquires, evidence.PoolWaits, evidence.PoolUsed, evidence.PoolPending, evidence.PGActivity, evidence.Spans},
+	Doc:      "Wait for a connection from each application pool, by its own counters, or where a service's pool has none, by the spans of acquiring; the gain by taking the wait out of the traces: acquire spans where there are any, else the gap before the statement.",
+	NeedsAny: []evidence.Kind{evidence.PoolMax, evidence.PoolPending, evidence.Spans},
+	Uses:     []evidence.Kind{evidence.PoolWaitTime, evidence.PoolAcquires, evidence.PoolWaits, evidence.PoolUsed, evidence.PGActivity},
 	Finds:    []Kind{FindPoolWait, FindPoolWaitShare, FindPoolUse, FindPoolOverlap, FindPoolDBSaturated},
 	Run:      runPool,
 }
@@ -45,6 +45,7 @@ type pool struct {
 	ofRequest  bool // a wait is that of a request: nobody counts acquires
 	query      string
 	spans      *spanSet // of its service
+	isWait     func(*evidence.Span) bool
 }
 
 func runPool(p *Pass) error {
@@ -53,6 +54,7 @@ func runPool(p *Pass) error {
 			reportPool(p, pl)
 		}
 	}
+	p.reportTracedPools()
 	return nil
 }
 
@@ -89,7 +91,7 @@ func poolOf(p *Pass, e evidence.Entity) (*pool, bool) {
 	if !ok {
 		return nil, false
 	}
-	pl := &pool{entity: e, max: limit, spans: p.Facts.serviceSpans(e.Service)}
+	pl := &pool{entity: e, max: limit, spans: p.Facts.serviceSpans(e.Service), isWait: isAcquire}
 	_, used := sumSeries(p.seriesAt(evidence.PoolUsed, e))
 	if len(used) > 0 {
 		pl.use, pl.meanUse = quantile(used, 0.95), mean(used)
@@ -217,7 +219,7 @@ var poolSettings = [][2]string{
 	{"mongodb_driver_pool", "`maxPoolSize`"},
 	{"prisma", "`connection_limit` in the URL"},
 	{"redis", "`PoolSize`"},
-	{"pg_pool_", "`max` of the `Pool` (node-postgres)"},
+	{"pg_pool", "`max` of the `Pool` (node-postgres)"},
 	{"sqlalchemy_pool_", "`pool_size` and `max_overflow` of `create_engine`"},
 }
 
@@ -249,7 +251,7 @@ func (pl *pool) cutWaits(t *Trace, c Cuts, share func(from, to int64) float64) {
 func (pl *pool) cutAcquireSpans(t *Trace, c Cuts, share func(from, to int64) float64) bool {
 	found := false
 	for _, i := range pl.spans.of(t) {
-		if isAcquire(&t.Spans[i]) {
+		if pl.isWait(&t.Spans[i]) {
 			found = true
 			t.CutSelf(c, i, int64(share(t.Spans[i].Start, t.Spans[i].End)*float64(t.SelfTime(i))))
 		}

@@ -75,38 +75,18 @@ func (p *Pass) queuedPools(service string) []*pool {
 		return nil
 	}
 	var out []*pool
-	counted := false
 	for _, e := range p.pools() {
 		if e.Service != service {
 			continue
 		}
-		counted = true
 		if pl, ok := poolOf(p, e); ok && pl.hasWait && slices.Max(pl.waits) >= queuedWait {
 			out = append(out, pl)
 		}
 	}
-	if pl := p.tracedPool(service); !counted && pl != nil {
+	if pl := p.tracedPool(service); pl != nil {
 		out = append(out, pl)
 	}
 	return out
-}
-
-// tracedPool is a pool of which nothing is known but the waits in the traces;
-// nil where they are short.
-func (p *Pass) tracedPool(service string) *pool {
-	spans := p.Facts.serviceSpans(service)
-	var waits []float64
-	for k, t := range spans.traces {
-		for _, i := range spans.at(k) {
-			if isAcquire(&t.Spans[i]) {
-				waits = append(waits, seconds(t.SelfTime(i)))
-			}
-		}
-	}
-	if len(waits) < fewestTraces || slices.Max(waits) < queuedWait {
-		return nil
-	}
-	return &pool{entity: evidence.Entity{Service: service}, max: math.Inf(1), spans: spans}
 }
 
 // reliefOf one pool; nil where none of its connections comes free. Sessions
