@@ -41,9 +41,12 @@ func tracedQueues(traces []*Trace) map[string]*tracedQueue {
 	queues := map[string]*tracedQueue{}
 	for _, t := range traces {
 		for i := range t.Spans {
-			s := &t.Spans[i]
-			destination, sent := s.Attr(evidence.AttrMsgDest), t.Parent[i]
-			if s.Kind != evidence.KindConsumer || destination == "" || sent < 0 {
+			s, sent := &t.Spans[i], t.Parent[i]
+			if s.Kind != evidence.KindConsumer || sent < 0 {
+				continue
+			}
+			destination := s.Attr(evidence.AttrMsgDest)
+			if destination == "" {
 				continue
 			}
 			if queues[destination] == nil {
