@@ -88,6 +88,21 @@ func TestWhatConcernsOneTableOfADatabaseIsOneCause(t *testing.T) {
 	}
 }
 
+// Who uses up what has run out is the cause, though that costs more and might
+// explain it as well.
+func TestTheConsumerComesBeforeWhatItUsesUp(t *testing.T) {
+	rules := []*Rule{rule("gone", "b", "leak"), rule("leak", "a", "gone")}
+	for consumer, want := range map[string]string{"x": "leak>gone", "another": "gone leak"} {
+		gone := finding("b", "", 2, impact(1, 0.3))
+		gone.Facts["consumer"] = consumer
+		leak := finding("a", "x", 2, impact(1, 0.4))
+		leak.Victims = []evidence.Entity{{Service: "x", Operation: "GET /inner"}}
+		if got := causes(judge(rules, slow(1), gone, leak)); got != want {
+			t.Errorf("used up by %s: causes %q, want %q", consumer, got, want)
+		}
+	}
+}
+
 func TestOfTwoThatExplainEachOtherTheLowerIsTheVictim(t *testing.T) {
 	rules := []*Rule{rule("one", "a", "other"), rule("other", "b", "one")}
 	for gain, want := range map[float64]string{0.3: "one>other", 0.7: "other>one"} {

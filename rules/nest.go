@@ -9,12 +9,13 @@ import (
 
 // nest puts victims under the cause that explains them, and further subjects
 // of one rule at one place under the strongest. The list comes ranked and
-// stays so: of two that explain each other the lower is the victim.
+// stays so: of two that explain each other the lower is the victim, unless one
+// of them uses up what the other says is gone.
 func nest(ranked []*Hypothesis) []*Hypothesis {
 	owner := make([]*Hypothesis, len(ranked))
 	for i, victim := range ranked {
 		for k, cause := range ranked {
-			mutual := k > i && victim.explains(cause)
+			mutual := k > i && victim.explains(cause) && !cause.feeds(victim) || victim.feeds(cause)
 			if i != k && owner[k] == nil && !mutual && (cause.explains(victim) || k < i && cause.same(victim)) && !owns(victim, cause, ranked, owner) {
 				owner[i] = cause
 				cause.Explains = append(cause.Explains, victim)
@@ -70,13 +71,14 @@ func (h *Hypothesis) explains(victim *Hypothesis) bool {
 }
 
 // reaches: both slow the same operation, or are about the same thing, or the
-// cause holds up one of the service that the victim belongs to, and the cause
-// is of the victim's order of magnitude and did not begin after it.
+// cause holds up one of the service that the victim belongs to, or uses up what
+// the victim says is gone; and the cause is of the victim's order of magnitude
+// and did not begin after it.
 func (h *Hypothesis) reaches(victim *Hypothesis) bool {
 	if h.gain() < 0.3*victim.gain() || analyzers.Late(h.Finding.Onset, victim.Finding.Onset) > 0 {
 		return false
 	}
-	if h.holdsUp(victim) || h.concerns(victim) {
+	if h.holdsUp(victim) || h.concerns(victim) || h.feeds(victim) {
 		return true
 	}
 	if len(h.Finding.Held) > 0 && len(victim.Finding.Held) > 0 { // both were seen at a place, so these decide
@@ -97,6 +99,12 @@ func (h *Hypothesis) holdsUp(o *Hypothesis) bool {
 func (h *Hypothesis) concerns(o *Hypothesis) bool {
 	a, b := h.Subject, o.Subject
 	return a.Instance != "" && a.Instance == b.Instance && a.Resource != "" && a.Resource == b.Resource
+}
+
+// feeds: the other is that something ran out, and most of it goes to the
+// service of this one, by which it can be explained.
+func (h *Hypothesis) feeds(o *Hypothesis) bool {
+	return h.Subject.Service != "" && h.Subject.Service == o.Finding.Facts["consumer"] && slices.Contains(h.Rule.Explains, o.Rule.ID)
 }
 
 // same: one rule, one service, one operation: one cause in several places.
