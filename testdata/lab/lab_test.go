@@ -57,6 +57,31 @@ func TestTheLabComesUpAndLeavesNothingBehind(t *testing.T) {
 	checkNothingLeft(t, state)
 }
 
+// A matrix that was ended goes on with what is not there yet.
+func TestKeptRunsAreNotRepeated(t *testing.T) {
+	requirePrograms(t)
+	kept := t.TempDir()
+	for _, path := range []string{"healthy/1.culprit", "healthy/2.culprit", "n-plus-one/1.culprit"} {
+		file := filepath.Join(kept, path)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte("as it was"), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "lab")
+	if err := os.Mkdir(dir, 0o755); err != nil { // so that a run that is begun fails at once
+		t.Fatal(err)
+	}
+	args := func(repeat string) []string {
+		return []string{"-dir", dir, "-no-culprit", "-bundles", kept, "-repeat", repeat, "matrix", "healthy", "n-plus-one"}
+	}
+	if err := run(t.Context(), args("1"), io.Discard, io.Discard); err != nil {
+		t.Errorf("what was there was run again: %v", err)
+	}
+	if err := run(t.Context(), args("2"), io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "scenario n-plus-one") {
+		t.Errorf("the second run of n-plus-one is missing, and the error is %v", err)
+	}
+}
+
 func TestUsageErrors(t *testing.T) {
 	for _, args := range [][]string{{}, {"dance"}, {"run"}, {"run", "no-such-scenario", "--no-culprit"}, {"up", "--no-such-flag"}} {
 		if err := run(t.Context(), args, io.Discard, io.Discard); !errors.As(err, &usageError{}) {

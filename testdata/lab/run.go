@@ -26,6 +26,7 @@ type runOptions struct {
 	keep      bool
 	out       string
 	repeat    int
+	bundles   string
 	handicap  string
 }
 
@@ -38,6 +39,7 @@ func (o *runOptions) register(flags *flag.FlagSet) {
 	flags.StringVar(&o.out, "o", filepath.Join(os.TempDir(), "culprit-lab-reports"), "folder for reports")
 	flags.StringVar(&o.handicap, "handicap", "", "what culprit sees less of, or otherwise: see list")
 	flags.IntVar(&o.repeat, "repeat", 1, "how often each scenario runs")
+	flags.StringVar(&o.bundles, "bundles", "", "keep the evidence of the k-th run of each scenario there as SCENARIO/k.culprit, and leave out what is there already")
 }
 
 // up brings the lab up and says where to reach it.
@@ -99,9 +101,18 @@ func (a *app) runAll(ctx context.Context, names []string) error {
 	if err := a.findCulprit(ctx); err != nil {
 		return err
 	}
-	board := newScoreboard(a.out)
+	board, times := newScoreboard(a.out), map[string]int{}
 	for i, s := range chosen {
+		times[s.Name]++
+		kept := a.bundleOf(s, times[s.Name])
+		if _, err := os.Stat(kept); err == nil {
+			a.progress("there already: " + kept)
+			continue
+		}
 		line, err := a.runOne(ctx, s, programs, a.options.keep && i == len(chosen)-1)
+		if err == nil && kept != "" && line.asked {
+			err = copyFile(filepath.Join(a.reports(s), "run.culprit"), kept)
+		}
 		if err != nil {
 			return fmt.Errorf("scenario %s: %w", s.Name, err)
 		}
@@ -112,6 +123,20 @@ func (a *app) runAll(ctx context.Context, names []string) error {
 		return errGate
 	}
 	return nil
+}
+
+// bundleOf is where the evidence of the k-th run of a scenario is kept; "" where
+// it is not.
+func (a *app) bundleOf(s scenario.Scenario, k int) string {
+	if a.options.bundles == "" {
+		return ""
+	}
+	return filepath.Join(a.options.bundles, a.handicap.of(s), fmt.Sprintf("%d.culprit", k))
+}
+
+// reports is the folder of a scenario's reports.
+func (a *app) reports(s scenario.Scenario) string {
+	return filepath.Join(a.options.out, a.handicap.of(s))
 }
 
 func (a *app) choose(names []string) ([]scenario.Scenario, error) {
@@ -190,7 +215,7 @@ func (a *app) loadAndAsk(ctx context.Context, s scenario.Scenario, state *server
 	if err != nil {
 		return line{}, err
 	}
-	out := filepath.Join(a.options.out, a.handicap.of(s))
+	out := a.reports(s)
 	if err := os.RemoveAll(out); err != nil {
 		return line{}, fmt.Errorf("clear reports: %w", err)
 	}
