@@ -16,7 +16,7 @@ build:
 # missing the tests that need it skip and say so, and fail when CI=true.
 test: vet
 	-$(LAB) doctor --fix
-	$(GO) test ./... ./testdata/scoreboard
+	$(GO) test -timeout 30m ./... ./testdata/scoreboard
 	cd testdata/lab && $(GO) test ./...
 	cd testdata/promql && $(GO) test ./...
 

@@ -67,6 +67,8 @@ const (
 	// lowLoad: bins below this share of the peak rate are the low-load stage.
 	lowLoad = 0.5
 	bins    = 30
+	// shortestBin in ms: in shorter ones hardly any requests end.
+	shortestBin = 2000
 )
 
 // factsOf computes the facts of a bundle.
@@ -145,7 +147,7 @@ func symptomOfHistogram(b *evidence.Bundle, h *evidence.Histogram) Symptom {
 		s.P95High = 0
 	}
 	s.ErrorRatio = errorRatio(b, h.Entity)
-	s.fillBins(b.Window, func(from, to int64) (float64, float64) {
+	s.fillBins(b.Window, spacing(h.Times), func(from, to int64) (float64, float64) {
 		v, _, _ := h.Quantile(0.95, from, to)
 		return v, sum(h.Counts(from, to))
 	})
@@ -163,10 +165,11 @@ func symptomOfHistogram(b *evidence.Bundle, h *evidence.Histogram) Symptom {
 }
 
 // fillBins cuts the window into equal bins and measures each: p95 in s and
-// the number of requests.
-func (s *Symptom) fillBins(w evidence.Window, measure func(from, to int64) (p95, requests float64)) {
+// the number of requests. None is shorter than what was measured at once, in
+// ms: else some would hold nothing.
+func (s *Symptom) fillBins(w evidence.Window, atOnce int64, measure func(from, to int64) (p95, requests float64)) {
 	from := w.Start.UnixMilli()
-	s.Step = max(w.Duration().Milliseconds()/bins, 2000)
+	s.Step = max(w.Duration().Milliseconds()/bins, shortestBin, atOnce)
 	for t := from; t < w.End.UnixMilli(); t += s.Step {
 		p95, n := measure(t, t+s.Step)
 		if math.IsNaN(p95) {
@@ -176,6 +179,18 @@ func (s *Symptom) fillBins(w evidence.Window, measure func(from, to int64) (p95,
 		s.P95s = append(s.P95s, p95)
 		s.Rates = append(s.Rates, n/(float64(s.Step)/1000))
 	}
+}
+
+// spacing of measurements in ms: the median between one and the next.
+func spacing(times []int64) int64 {
+	var steps []float64
+	for i := 1; i < len(times); i++ {
+		steps = append(steps, float64(times[i]-times[i-1]))
+	}
+	if len(steps) == 0 {
+		return 0
+	}
+	return int64(quantile(steps, 0.5))
 }
 
 // lowStage gives the bins of the low-load stage: those before the first bin
@@ -311,7 +326,7 @@ func symptomOfSpans(b *evidence.Bundle, e evidence.Entity, spans []served) Sympt
 	s.P50, s.P95, s.P99 = quantileOfSpans(all, 0.5), quantileOfSpans(all, 0.95), quantileOfSpans(all, 0.99)
 	s.P95Low, s.P95High = s.P95, s.P95
 	s.ErrorRatio = failedShare(all)
-	s.fillBins(b.Window, func(from, to int64) (float64, float64) {
+	s.fillBins(b.Window, 0, func(from, to int64) (float64, float64) {
 		in := between(spans, from, to)
 		return quantileOfSpans(in, 0.95), float64(len(in))
 	})
