@@ -10,11 +10,15 @@ import (
 	"github.com/culprit-rca/culprit/testdata/lab/scenario"
 )
 
-// record keeps a bundle where the tests judge it again. What was seen under
-// other names is expected under them: that is written beside it.
+// record keeps a bundle where the tests judge it again.
 func (a *app) record(want scenario.Scenario, bundle string) error {
-	folder := filepath.Join(a.source, "..", "scenarios", a.handicap.of(want))
-	if err := copyFile(bundle, filepath.Join(folder, "run.culprit")); err != nil {
+	return a.keep(want, bundle, filepath.Join(a.source, "..", "scenarios", a.handicap.of(want), "run.culprit"))
+}
+
+// keep a bundle for others to judge. What was seen under other names is
+// expected under them: that is written beside it.
+func (a *app) keep(want scenario.Scenario, bundle, to string) error {
+	if err := copyFile(bundle, to); err != nil {
 		return err
 	}
 	if a.handicap.sight.Names == nil {
@@ -28,7 +32,7 @@ func (a *app) record(want scenario.Scenario, bundle string) error {
 	if err != nil {
 		return fmt.Errorf("record what was planted: %w", err)
 	}
-	return os.WriteFile(filepath.Join(folder, "planted.yaml"), text, 0o644)
+	return os.WriteFile(filepath.Join(filepath.Dir(to), "planted.yaml"), text, 0o644)
 }
 
 func copyFile(from, to string) error {

@@ -111,7 +111,7 @@ func (a *app) runAll(ctx context.Context, names []string) error {
 		}
 		line, err := a.runOne(ctx, s, programs, a.options.keep && i == len(chosen)-1)
 		if err == nil && kept != "" && line.asked {
-			err = copyFile(filepath.Join(a.reports(s), "run.culprit"), kept)
+			err = a.keep(a.handicap.expected(s), filepath.Join(a.reports(s), "run.culprit"), kept)
 		}
 		if err != nil {
 			return fmt.Errorf("scenario %s: %w", s.Name, err)
