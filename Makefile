@@ -13,10 +13,11 @@ build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/culprit ./cmd/culprit
 
 # Installs what the integration tests need, or names it; where something is
-# missing the tests that need it skip and say so, and fail when CI=true.
+# missing the tests that need it skip and say so, and fail when CI=true. One
+# package after the other: real servers under load do not share two cores well.
 test: vet
 	-$(LAB) doctor --fix
-	$(GO) test -timeout 30m ./... ./testdata/scoreboard
+	$(GO) test -p 1 -timeout 30m ./... ./testdata/scoreboard
 	cd testdata/lab && $(GO) test ./...
 	cd testdata/promql && $(GO) test ./...
 
