@@ -147,7 +147,7 @@ func symptomOfHistogram(b *evidence.Bundle, h *evidence.Histogram) Symptom {
 		s.P95High = 0
 	}
 	s.ErrorRatio = errorRatio(b, h.Entity)
-	s.fillBins(b.Window, spacing(h.Times), func(from, to int64) (float64, float64) {
+	s.fillBins(b.Window, sampleStep(h), func(from, to int64) (float64, float64) {
 		v, _, _ := h.Quantile(0.95, from, to)
 		return v, sum(h.Counts(from, to))
 	})
@@ -179,18 +179,6 @@ func (s *Symptom) fillBins(w evidence.Window, atOnce int64, measure func(from, t
 		s.P95s = append(s.P95s, p95)
 		s.Rates = append(s.Rates, n/(float64(s.Step)/1000))
 	}
-}
-
-// spacing of measurements in ms: the median between one and the next.
-func spacing(times []int64) int64 {
-	var steps []float64
-	for i := 1; i < len(times); i++ {
-		steps = append(steps, float64(times[i]-times[i-1]))
-	}
-	if len(steps) == 0 {
-		return 0
-	}
-	return int64(quantile(steps, 0.5))
 }
 
 // lowStage gives the bins of the low-load stage: those before the first bin

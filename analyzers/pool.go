@@ -146,6 +146,19 @@ func reportPool(p *Pass, pl *pool) {
 		p.Report(Finding{Kind: FindPoolWait, Entity: e, Value: pl.wait, Unit: "s", Impact: impact, Victims: hurt, Refs: refs, Facts: pl.facts(),
 			Text:   fmt.Sprintf("%s waits %.1f ms on average %s of its pool of %.0f", pl.owner(), pl.wait*1000, pl.waitsFor(), pl.max),
 			Charts: []Chart{pl.useChart(p), {Title: "Wait for a connection", Unit: "s", Lines: []Line{{Name: "wait an acquire", Times: pl.times, Values: pl.waits}}}}})
+	}
+	p.reportWaits(pl, refs)
+	if pl.use > 0 {
+		p.Report(Finding{Kind: FindPoolUse, Entity: e, Value: pl.use / pl.max, Unit: "1", Charts: []Chart{pl.useChart(p)},
+			Text: fmt.Sprintf("%.1f of %.0f connections were in use", pl.use, pl.max)})
+	}
+	reportPoolDB(p, pl)
+}
+
+// reportWaits tells how many waited, and whether requests are slow when they do.
+func (p *Pass) reportWaits(pl *pool, refs []evidence.Ref) {
+	e := pl.entity
+	if pl.hasWait {
 		r := p.latencyCorrelation(e.Service, pl.times, pl.waits)
 		p.Report(Finding{Kind: FindPoolOverlap, Entity: e, Value: math.Max(r, 0), Unit: "1", Refs: refs,
 			Text: fmt.Sprintf("the wait and the p95 of %s move together (rank correlation %.2f)", e.Service, r)})
@@ -154,11 +167,6 @@ func reportPool(p *Pass, pl *pool) {
 		p.Report(Finding{Kind: FindPoolWaitShare, Entity: e, Value: pl.waitShare, Unit: "1", Refs: refs,
 			Text: fmt.Sprintf("%.0f %% of the acquires had to wait", pl.waitShare*100)})
 	}
-	if pl.use > 0 {
-		p.Report(Finding{Kind: FindPoolUse, Entity: e, Value: pl.use / pl.max, Unit: "1", Charts: []Chart{pl.useChart(p)},
-			Text: fmt.Sprintf("%.1f of %.0f connections were in use", pl.use, pl.max)})
-	}
-	reportPoolDB(p, pl)
 }
 
 func (pl *pool) waitsFor() string {

@@ -95,9 +95,6 @@ func (p *Pass) reportTracedPool(pl *pool) {
 		Charts: []Chart{{Title: "Wait for a connection", Unit: "s", Lines: []Line{{Name: "wait an acquire", Times: pl.times, Values: pl.waits}}}}}
 	f.Impact, f.Victims = p.predictWorst(pl.spans.traces, pl.cuts)
 	p.Report(f)
-	p.Report(Finding{Kind: FindPoolWaitShare, Entity: e, Value: pl.waitShare, Unit: "1", Text: fmt.Sprintf("%.0f %% of the acquires had to wait", pl.waitShare*100)})
-	r := p.latencyCorrelation(e.Service, pl.times, pl.waits)
-	p.Report(Finding{Kind: FindPoolOverlap, Entity: e, Value: math.Max(r, 0), Unit: "1",
-		Text: fmt.Sprintf("the wait and the p95 of %s move together (rank correlation %.2f)", e.Service, r)})
+	p.reportWaits(pl, f.Refs)
 	reportPoolDB(p, pl)
 }

@@ -25,10 +25,12 @@ type taken struct {
 	wait float64 // s since it was sent
 }
 
+// destinations are the queues that traces go through, by name.
+type destinations map[string]*tracedQueue
+
 // reportTracedQueues tells of the queues that no metric counts: where more
 // arrives than is taken out, each message waits longer than the one before.
-func (p *Pass) reportTracedQueues() {
-	queues := tracedQueues(p.Facts.Traces)
+func (p *Pass) reportTracedQueues(queues destinations) {
 	for _, destination := range slices.Sorted(maps.Keys(queues)) {
 		counted := slices.ContainsFunc(p.entitiesOf(evidence.QueueDepth), func(e evidence.Entity) bool { return isQueue(e, destination) })
 		if !counted {
@@ -37,8 +39,8 @@ func (p *Pass) reportTracedQueues() {
 	}
 }
 
-func tracedQueues(traces []*Trace) map[string]*tracedQueue {
-	queues := map[string]*tracedQueue{}
+func tracedQueues(traces []*Trace) destinations {
+	queues := destinations{}
 	for _, t := range traces {
 		for i := range t.Spans {
 			s, sent := &t.Spans[i], t.Parent[i]
@@ -79,9 +81,9 @@ func (q *tracedQueue) course() (of wave, at, grew, slope float64) {
 	return of, at, grew, slope
 }
 
-// tracedGrowth of a queue that metrics count, as the traces have it.
-func (p *Pass) tracedGrowth(e evidence.Entity) (most float64) {
-	for destination, q := range tracedQueues(p.Facts.Traces) {
+// growth of a queue that metrics count, as the traces have it.
+func (d destinations) growth(e evidence.Entity) (most float64) {
+	for destination, q := range d {
 		if isQueue(e, destination) {
 			_, _, _, slope := q.course()
 			most = max(most, slope)

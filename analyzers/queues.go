@@ -33,17 +33,20 @@ var queueBacklog = Analyzer{
 }
 
 func runQueues(p *Pass) error {
+	traced := tracedQueues(p.Facts.Traces)
 	for _, e := range p.entitiesOf(evidence.QueueDepth) {
 		w := witnessOf(p.seriesAt(evidence.QueueDepth, e), witness{unit: "{message}"})
 		if w != nil && len(w.values) >= leakPoints {
-			p.reportQueue(e, w)
+			p.reportQueue(e, w, traced.growth(e))
 		}
 	}
-	p.reportTracedQueues()
+	p.reportTracedQueues(traced)
 	return nil
 }
 
-func (p *Pass) reportQueue(e evidence.Entity, w *witness) {
+// reportQueue by its metrics. traced is its growth as traces have it, 0 where
+// they do not tell.
+func (p *Pass) reportQueue(e evidence.Entity, w *witness, traced float64) {
 	at, slope, _ := line(w.times, w.values)
 	end := at + slope*float64(w.times[len(w.times)-1]-w.times[0])/1000
 	consumed, counted := p.consumedFrom(e)
@@ -75,7 +78,7 @@ func (p *Pass) reportQueue(e evidence.Entity, w *witness) {
 	}
 	p.reportBacklog(f, wave{w.times, w.values})
 	if counted || idle {
-		growth := max(per(slope, consumed), p.tracedGrowth(e)) // the larger: a second witness never clears the first
+		growth := max(per(slope, consumed), traced) // the larger: a second witness never clears the first
 		if idle {
 			growth = 1
 		}

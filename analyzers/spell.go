@@ -73,7 +73,7 @@ func findSpell(w evidence.Window, h *evidence.Histogram) *Spell {
 // spellGrid is the logarithm of the p95 in equal bins no finer than the
 // samples; bins without requests are left out.
 func spellGrid(w evidence.Window, h *evidence.Histogram) (times []int64, logs []float64, step int64) {
-	step = max(w.Duration().Milliseconds()/spellBins, sampleStep(h), 2000)
+	step = max(w.Duration().Milliseconds()/spellBins, sampleStep(h), shortestBin)
 	for t := w.Start.UnixMilli(); t < w.End.UnixMilli(); t += step {
 		if v, _, _ := h.Quantile(0.95, t, t+step); v > 0 {
 			times, logs = append(times, t), append(logs, math.Log(v))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/culprit-rca/culprit/cmd/culprit/audits"
 	"github.com/culprit-rca/culprit/report/archive"
+	"github.com/culprit-rca/culprit/testdata/needs"
 )
 
 // soakTime is how long the two soaks last at least: CULPRIT_SOAK=1h for the
@@ -170,7 +171,7 @@ func holdFlat(t *testing.T, memory []float64, d time.Duration) {
 	t.Helper()
 	n := len(memory) / 3
 	if n == 0 {
-		t.Skip("no /proc here")
+		needs.Missing(t, "no /proc, which tells the memory of a process")
 	}
 	first, last := median(memory[:n]), median(memory[2*n:])
 	t.Logf("memory at work: %.1f MiB in the first third, %.1f MiB in the last, at most %.1f MiB, %d samples", first, last, slices.Max(memory), len(memory))

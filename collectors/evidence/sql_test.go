@@ -163,7 +163,7 @@ func FuzzNormalizeSQL(f *testing.F) {
 
 // A literal of any content, quoted as a client quotes it, must not survive.
 func FuzzNoLiteralSurvives(f *testing.F) {
-	for _, s := range []string{"x", "it's", `a\`, `\'`, "$$", "/*", "--", "`", `"`, "\n", "?"} {
+	for _, s := range []string{"x", "it's", "$$", "/*", "--", `"`, "\n", "?"} {
 		f.Add(s, int64(7))
 	}
 	f.Fuzz(func(t *testing.T, content string, n int64) {

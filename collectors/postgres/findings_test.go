@@ -148,7 +148,7 @@ func testStatements(t *testing.T, r release) {
 	t.Run("JIT", func(t *testing.T) {
 		var jit bool
 		if err := shop.QueryRow(context.Background(), "select pg_jit_available()").Scan(&jit); err != nil || !jit {
-			t.Skipf("this release comes without a compiler for statements (%v)", err)
+			r.lacks(t, fmt.Sprintf("a compiler for statements (%v)", err))
 		}
 		s.exec(shop, "alter role app set jit = on", "alter role app set jit_above_cost = 0", "alter role app set jit_inline_above_cost = 0", "alter role app set jit_optimize_above_cost = 0")
 		holdCause(t, judgeLoad(t, s, loaded{clients: 2, request: []string{"select sum(id + length(note)) from purchase where id < 100 + $1::int"}}, views...),

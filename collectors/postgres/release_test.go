@@ -19,6 +19,16 @@ type release struct {
 	hypopg bool // the extension can be had for it
 }
 
+// lacks skips what a release comes without. Debian's has everything, so that
+// there it is missing and can be had.
+func (r release) lacks(t testing.TB, what string) {
+	t.Helper()
+	if r.hypopg {
+		needs.Missing(t, "PostgreSQL "+r.name+" lacks "+what)
+	}
+	t.Skip("the build of PostgreSQL " + r.name + " that can be had comes without " + what)
+}
+
 // debian15 is what Debian has, with hypopg.
 func debian15(t testing.TB) release {
 	t.Helper()
